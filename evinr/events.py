@@ -1,0 +1,39 @@
+"""The one record of a recording: events in time order, and the sensor they came from.
+
+Conventions of the whole toolkit, said here once. Time is in seconds, float64. `x` is the column and `y` the row, row 0 at
+the top. Polarity is +1 where the log intensity rose by the contrast threshold and -1 where it fell.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float64, Int8, UInt16
+
+
+class InputError(ValueError):
+    """What a user gave cannot be used. The message is one line: file, place, what is wrong, what would mend it."""
+
+
+class Events(NamedTuple):
+    """Events in time order. Made by the readers and by `events_from_columns`, which check it; nothing behind checks again."""
+
+    t: Float64[np.ndarray, " n"]
+    x: UInt16[np.ndarray, " n"]
+    y: UInt16[np.ndarray, " n"]
+    p: Int8[np.ndarray, " n"]
+    height: int
+    width: int
+
+    @property
+    def count(self) -> int:
+        """How many events there are."""
+        return len(self.t)
+
+    def between(self, start: float, end: float) -> "Events":
+        """The events with `start <= t <= end`, in seconds, as views."""
+        first, last = np.searchsorted(self.t, start, "left"), np.searchsorted(self.t, end, "right")
+        return self._replace(t=self.t[first:last], x=self.x[first:last], y=self.y[first:last], p=self.p[first:last])
+
+    def to_array(self) -> Float64[np.ndarray, "n 4"]:
+        """The N x 4 array (t, x, y, p) of the field: float64, seconds, polarity -1 and +1."""
+        return np.stack([self.t, self.x, self.y, self.p], axis=1, dtype=np.float64)
