@@ -1,0 +1,103 @@
+"""What a fit can be told: one frozen record, its defaults, and the original's settings beside them.
+
+Imports nothing, so that `evinr --help` need not wait for JAX.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+Bayer = Literal["rggb", "bggr", "grbg", "gbrg"]
+
+
+@dataclass(frozen=True)
+class FitConfig:
+    """How a recording is fitted. The defaults are one set for every recording; `PAPER` is the original EvINR."""
+
+    # The data term.
+    knots: int | None = None
+    """Intervals between knots, each supervised by one event image. Unset: one per 0.05 events a pixel, 8 to 50."""
+    supervision: Literal["edges", "midpoints"] = "edges"
+    """Where the network is evaluated: at the edges of the intervals, or (original) at their midpoints, half a bin late."""
+    contrast_threshold: float = 0.2
+    """Change of log intensity behind one event. Scales the answer; with --scale-free the fit itself does not depend on it."""
+    scale_free: bool = True
+    """Fit in units of the contrast threshold, head rate relative to the size of the accumulated events, smoothness
+    counted once per recording. Off (original): event images are multiplied by the threshold, weights are absolute."""
+    bayer: Bayer | None = None
+    """Order of the colour filter at rows 0, 1 and columns 0, 1; unset for a gray sensor."""
+    colour: Literal["mosaic", "planes"] = "mosaic"
+    """With --bayer: fit the mosaic at full resolution, or (original) three half-resolution planes, greens averaged."""
+
+    # The objective (in units of the contrast threshold when scale-free).
+    smooth: float = 1.25
+    """Weight of the spatial total variation; scale-free, it is divided by the number of intervals."""
+    variation: Literal["isotropic", "anisotropic"] = "isotropic"
+    """Total variation as mean |(dx, dy)|, or (original) as mean |dx| + mean |dy|."""
+    still: float = 0.2
+    """Weight of mean |change between knots|: few events say little, and are noise more often than not."""
+    constancy: float = 0.1
+    """Weight of the variance of the frame means over time."""
+    outlier: float = 2.0
+    """Event residual beyond which the squared error turns linear (pseudo-Huber), so that a hot pixel weighs little; 0: never."""
+
+    # The network.
+    width: int = 128
+    """Units of a sine layer."""
+    depth: int = 2
+    """Sine layers between the first one and the basis."""
+    basis: int = 32
+    """Learned functions of time whose combinations the pixels are."""
+    levels: int = 6
+    """Resolutions of the output head, each half of the one before; 1 (original) is one linear layer."""
+    omega: float = 10.0
+    """Frequency factor of every layer (SIREN, eq. 5 and section 3.2)."""
+    zero_head: bool = True
+    """Start from a flat image; off (original) from white noise."""
+
+    # The optimiser.
+    steps: int = 100
+    """Optimiser steps."""
+    head_rate: float = 6e-3
+    """Peak learning rate of the output head; scale-free, relative to the size of the accumulated events."""
+    sine_rate: float = 3e-4
+    """Peak learning rate of the sine layers."""
+    warmup: float = 0.1
+    """Part of the steps over which the rates rise from zero."""
+    decay: Literal["cosine", "constant"] = "cosine"
+    """Course of the rates after the warm-up: down to zero, or level."""
+    weight_decay: float = 0.0
+    """Decoupled weight decay (AdamW)."""
+    coarse_to_fine: bool = False
+    """Double the number of intervals at half of the steps (original)."""
+    precision: Literal["bfloat16", "float32", "float64"] = "float32"
+    """Numbers of the fit; bfloat16 rounds only the factors of the head's products."""
+    seed: int = 0
+    """Seed of the network's initial weights."""
+
+
+DEFAULT = FitConfig()
+
+PAPER = replace(
+    DEFAULT,
+    knots=50,
+    supervision="midpoints",
+    contrast_threshold=1.0,
+    scale_free=False,
+    colour="planes",
+    smooth=0.05,
+    variation="anisotropic",
+    still=0.05,
+    outlier=0.0,
+    width=512,
+    depth=3,
+    basis=256,
+    levels=1,
+    zero_head=False,
+    steps=1000,
+    head_rate=3e-4,
+    warmup=0.0,
+    decay="constant",
+    weight_decay=0.01,
+    coarse_to_fine=True,
+)
+"""EvINR as its authors' code runs it (Wang et al., ECCV 2024): one hidden group of rates, no schedule, AdamW."""

@@ -1,0 +1,221 @@
+"""The fit: a recording becomes knots and event images, and the network is stepped towards them in compiled scans.
+
+Nothing here touches disk or console. `fitting` is a generator of snapshots, so that whoever drives it decides what to show,
+when to save and when to stop.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Float, Float32
+
+from evinr import bayer, knots, siren
+from evinr.config import DEFAULT, FitConfig
+from evinr.events import Events, InputError
+from evinr.losses import Terms, objective
+from evinr.reconstruction import Reconstruction, Span
+from evinr.siren import Params, Siren
+
+CHUNK = 20
+"""Steps in one compiled scan: the grain of progress, checkpoints and budgets."""
+
+Plan = Callable[[int], int]
+"""How many more steps to take, given how many are done."""
+
+
+class Target(NamedTuple):
+    """What the network is held against."""
+
+    times: Float32[np.ndarray, " k"]
+    """Where the network is evaluated, in [-1, 1]."""
+    images: Float32[np.ndarray, "n planes h w"]
+    """Event images, in contrast thresholds (scale-free) or in log intensity."""
+    amplitude: float
+    """Mean size of the accumulated events, the unit of the head's rate; 1 where rates are absolute."""
+    smooth: float
+    """Weight of the spatial variation."""
+
+
+class FitState(NamedTuple):
+    """All that a step changes."""
+
+    params: Params
+    adam: optax.OptState
+
+
+class Snapshot(NamedTuple):
+    """A fit between two chunks. Read its state before the fit goes on: the next chunk reuses the memory."""
+
+    state: FitState
+    step: int
+    progress: float
+    """Part of the schedule that is done; 1 at the end."""
+    terms: Terms
+    """The terms of every step since the last snapshot, each of shape (steps,)."""
+
+
+def fit(
+    events: Events, config: FitConfig = DEFAULT, *, span: Span | None = None, budget: float | None = None
+) -> Reconstruction:
+    """Fit the network to a recording.
+
+    Args:
+        events: the recording; see `Events` for units.
+        config: how to fit it.
+        span: seconds to fit, in the events' clock; unset, all of it.
+        budget: seconds after which the schedule is at its end, compilation included; unset, `config.steps` steps.
+
+    Raises:
+        InputError: no events in the span, or fewer than knots.
+    """
+    events, span = window(events, config, span)
+    last = None
+    for last in fitting(events, span, config, plan=deadline(config, budget)):
+        pass
+    assert last is not None
+    return reconstruction(last, events, span, config)
+
+
+def window(events: Events, config: FitConfig, span: Span | None = None) -> tuple[Events, Span]:
+    """The events to fit, and the seconds they are fitted on.
+
+    The original takes those strictly inside the span asked for and normalises by that span (so the first event is lost);
+    otherwise the span is that of the events.
+    """
+    asked = span or Span(float(events.t[0]), float(events.t[-1]))
+    inside = events.between(*asked)
+    if config.supervision == "midpoints":
+        inside = inside.between(np.nextafter(asked.start, np.inf), np.nextafter(asked.end, -np.inf))
+    if inside.count == 0:
+        raise InputError(f"no events between {asked.start} and {asked.end} s: the recording spans {events.t[0]} to {events.t[-1]} s")
+    return inside, asked if config.supervision == "midpoints" else Span(float(inside.t[0]), float(inside.t[-1]))
+
+
+def target(events: Events, span: Span, config: FitConfig, refinement: int = 1) -> Target:
+    """Knots and event images of a recording; `refinement` multiplies the number of intervals."""
+    count = refinement * (config.knots or knots.automatic(events))
+    cuts = (knots.edges if config.supervision == "edges" else knots.midpoints)(events, count)
+    images = planes(knots.event_images(events, cuts.first), config)
+    times = span.normalise(cuts.times).astype(np.float32)
+    if not config.scale_free:
+        return Target(times, images * np.float32(config.contrast_threshold), 1.0, config.smooth)
+    level = np.cumsum(images, axis=0)
+    level -= level.mean(0)
+    return Target(times, images, max(float(np.abs(level, out=level).mean()), 1e-3), config.smooth / len(images))
+
+
+def planes(images: Float32[np.ndarray, "n h w"], config: FitConfig) -> Float32[np.ndarray, "n planes hh ww"]:
+    """Images of the sensor as the planes that are fitted; a mosaic with an odd side is padded by one row or column."""
+    if config.bayer is None:
+        return images[:, None]
+    height, width = images.shape[1:]
+    if config.colour == "planes":
+        if height % 2 or width % 2:
+            raise InputError(f"a {width} x {height} sensor has no whole Bayer cells: pass --colour mosaic, which pads it")
+        return bayer.rgb_planes(images, config.bayer)
+    return bayer.phases(np.pad(images, ((0, 0), (0, height % 2), (0, width % 2))))
+
+
+def deadline(config: FitConfig, budget: float | None, clock: Callable[[], float] = time.monotonic) -> Plan:
+    """The plan that ends after `config.steps` steps, or sooner if `budget` seconds from now run out.
+
+    It goes by the pace of the latest chunk, and is asked once a chunk.
+    """
+    if budget is None:
+        return lambda step: config.steps - step
+    end = clock() + budget
+    previous: list[tuple[int, float]] = []
+
+    def plan(step: int) -> int:
+        now = clock()
+        left = config.steps - step
+        if previous and step > previous[-1][0]:
+            pace = (now - previous[-1][1]) / (step - previous[-1][0])
+            left = min(left, CHUNK * int((end - now) / (pace * CHUNK)))
+        previous.append((step, now))
+        return max(left, 0)
+
+    return plan
+
+
+def fitting(
+    events: Events, span: Span, config: FitConfig, *, plan: Plan | None = None, start: Snapshot | None = None
+) -> Iterator[Snapshot]:
+    """Fit, a snapshot after every chunk of steps; `start` goes on from an earlier one, to the same result."""
+    plan = plan or deadline(config, None)
+    half = config.steps // 2 if config.coarse_to_fine else config.steps
+    step, progress, state = (start.step, start.progress, start.state) if start else (0, 0.0, None)
+    fine = step >= half > 0 and config.coarse_to_fine
+    aim = target(events, span, config, 2 if fine else 1)
+    net = siren.network(config, *aim.images.shape[1:])
+    with jax.enable_x64(config.precision == "float64"):
+        state = state or initial(net, config)
+    while (left := plan(step)) > 0 and progress < 1:
+        if config.coarse_to_fine and not fine and step >= half:
+            fine, aim = True, target(events, span, config, 2)
+        count = min(CHUNK, left, left if fine or step >= half else half - step)
+        at = progress + (1 - progress) * (np.arange(count) + 0.5) / left
+        with jax.enable_x64(config.precision == "float64"):
+            state, terms = steps(state, aim, schedule(at, config), net=net, config=config)
+            terms = jax.tree.map(np.asarray, terms)
+        step, progress = step + count, progress + (1 - progress) * count / left
+        yield Snapshot(state, step, progress, terms)
+
+
+def initial(net: Siren, config: FitConfig) -> FitState:
+    """The state before the first step."""
+    kind = jnp.float64 if config.precision == "float64" else jnp.float32
+    params = jax.jit(siren.init, static_argnums=0)(net, jax.random.key(config.seed), jnp.zeros(1, kind))
+    return FitState(params, optax.scale_by_adam().init(params))
+
+
+def schedule(progress: Float[np.ndarray, " c"], config: FitConfig) -> Float[np.ndarray, " c"]:
+    """The factor of the rates at parts of the way: a linear rise over the warm-up, then a cosine down to zero."""
+    rise = np.minimum(progress / config.warmup, 1.0) if config.warmup else np.ones_like(progress)
+    if config.decay == "constant":
+        return rise
+    past = np.clip((progress - config.warmup) / (1 - config.warmup), 0, 1)
+    return rise * 0.5 * (1 + np.cos(np.pi * past))
+
+
+@partial(jax.jit, static_argnames=("net", "config"), donate_argnames="state")
+def steps(
+    state: FitState, aim: Target, factors: Float[Array, " c"], *, net: Siren, config: FitConfig
+) -> tuple[FitState, Terms]:
+    """One step of AdamW for each factor of the rates, in one compiled scan; every step's terms."""
+    adam = optax.scale_by_adam()
+    kind = jax.tree.leaves(state.params)[0].dtype
+    times, images = aim.times.astype(kind), aim.images.astype(kind)
+    rates = {"sine": config.sine_rate, "head": config.head_rate * aim.amplitude}
+
+    def step(state: FitState, factor: Float[Array, ""]) -> tuple[FitState, Terms]:
+        def loss(params: Params) -> tuple[Float[Array, ""], Terms]:
+            terms = objective(siren.log_intensity(net, params, times), images, aim.smooth, config)
+            return terms.total, terms
+
+        gradient, terms = jax.grad(loss, has_aux=True)(state.params)
+        update, moments = adam.update(gradient, state.adam)
+        params = {
+            name: jax.tree.map(
+                lambda value, change, rate=rates[name[:4]]: value
+                - (factor * rate).astype(kind) * (change + config.weight_decay * value),
+                state.params[name],
+                update[name],
+            )
+            for name in state.params
+        }
+        return FitState(params, moments), terms
+
+    return jax.lax.scan(step, state, factors)
+
+
+def reconstruction(last: Snapshot, events: Events, span: Span, config: FitConfig) -> Reconstruction:
+    """What a fit has learned, as something to ask."""
+    params = jax.tree.map(np.asarray, last.state.params)
+    return Reconstruction(params, config, events.height, events.width, span)

@@ -1,0 +1,128 @@
+"""The answer of a fit: log intensity, intensity and rate of change of every pixel at any time."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Array, Float
+
+from evinr import bayer, siren
+from evinr.config import FitConfig
+from evinr.events import InputError
+from evinr.siren import Params, Siren
+
+BATCH = 16
+"""Frames evaluated at once: memory stays that of 16 frames, and one shape is compiled once."""
+
+
+class Span(NamedTuple):
+    """Seconds from `start` to `end`, in the recording's clock."""
+
+    start: float
+    end: float
+
+    def normalise(self, seconds: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n"]:
+        """The span to [-1, 1]."""
+        return (seconds - self.start) / (self.end - self.start) * 2 - 1
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """A fitted network and what its numbers mean.
+
+    Log intensity is defined up to one constant, which is arbitrary, and scales with the contrast threshold it was told.
+    """
+
+    params: Params
+    config: FitConfig
+    height: int
+    width: int
+    span: Span
+
+    def log_intensity(self, t: Float[np.ndarray, "*n"] | float, *, extrapolate: bool = False) -> Float[np.ndarray, "..."]:
+        """Natural log of intensity at `t` seconds, float32 (..., H, W): of the mosaic for a colour sensor; (..., H, W, 3)
+        where three colour planes were fitted.
+
+        Raises:
+            InputError: a time outside the fitted span, unless `extrapolate`.
+        """
+        return self._evaluate(_frames, t, extrapolate)
+
+    def rate(self, t: Float[np.ndarray, "*n"] | float, *, extrapolate: bool = False) -> Float[np.ndarray, "..."]:
+        """The time derivative of log intensity in 1/s, exact (forward mode); shapes and errors as `log_intensity`."""
+        return self._evaluate(_rates, t, extrapolate) * np.float32(2 / (self.span.end - self.span.start))
+
+    def intensity(self, t: Float[np.ndarray, "*n"] | float, *, extrapolate: bool = False) -> Float[np.ndarray, "..."]:
+        """exp(log intensity), up to one positive factor; (..., H, W, 3) and demosaiced for a colour sensor."""
+        linear = np.exp(self.log_intensity(t, extrapolate=extrapolate))
+        if self.config.bayer is None or self.config.colour == "planes":
+            return linear
+        frames = bayer.demosaic(linear.reshape(-1, self.height, self.width), self.config.bayer)
+        return frames.reshape(*np.shape(t), self.height, self.width, 3)
+
+    def _evaluate(self, function: Callable[..., Array], t: Float[np.ndarray, "*n"] | float, extrapolate: bool) -> np.ndarray:
+        seconds = np.asarray(t, np.float64)
+        outside = (seconds < self.span.start) | (seconds > self.span.end) | ~np.isfinite(seconds)
+        if not np.all(np.isfinite(seconds)) or (outside.any() and not extrapolate):
+            first = seconds[outside].flat[0]
+            raise InputError(
+                f"time {first} s is outside the fitted span {self.span.start} to {self.span.end} s"
+                f" ({int(outside.sum())} of {seconds.size} times are): ask inside it, or pass --extrapolate"
+            )
+        net = self._network()
+        times = self.span.normalise(seconds).ravel()
+        double = self.config.precision == "float64"
+        parts = []
+        with jax.enable_x64(double):
+            for start in range(0, max(len(times), 1), BATCH):
+                batch = times[start : start + BATCH]
+                padded = np.resize(batch, BATCH).astype(np.float64 if double else np.float32)
+                parts.append(np.asarray(function(net, self.params, padded))[: len(batch)])
+        return self._assemble(np.concatenate(parts) * self._unit, np.shape(t))
+
+    def save(self, folder: Path | str) -> None:
+        """Write the reconstruction to a new folder, for `evinr.load`.
+
+        Raises:
+            InputError: the folder exists.
+        """
+        from evinr import checkpoint  # not at the top: it imports this module
+
+        checkpoint.save_reconstruction(Path(folder), self)
+
+    @property
+    def _unit(self) -> np.float32:
+        """Log intensity behind one unit of the network's output."""
+        return np.float32(self.config.contrast_threshold if self.config.scale_free else 1)
+
+    def _network(self) -> Siren:
+        if self.config.bayer is None:
+            return siren.network(self.config, 1, self.height, self.width)
+        if self.config.colour == "planes":
+            return siren.network(self.config, 3, self.height, self.width)
+        return siren.network(self.config, 4, (self.height + 1) // 2, (self.width + 1) // 2)
+
+    def _assemble(self, planes: Float[np.ndarray, "n planes h w"], batch: tuple[int, ...]) -> np.ndarray:
+        """Planes as frames, (*batch, H, W) or (*batch, H, W, 3)."""
+        if self.config.bayer is None:
+            frames = planes[:, 0]
+        elif self.config.colour == "planes":
+            frames = np.moveaxis(planes, 1, -1)
+        else:
+            frames = bayer.mosaic(planes)[:, : self.height, : self.width]
+        return frames.reshape(*batch, *frames.shape[1:])
+
+
+@partial(jax.jit, static_argnums=0)
+def _frames(net: Siren, params: Params, times: Float[Array, " k"]) -> Float[Array, "k planes h w"]:
+    return siren.log_intensity(net, params, times)
+
+
+@partial(jax.jit, static_argnums=0)
+def _rates(net: Siren, params: Params, times: Float[Array, " k"]) -> Float[Array, "k planes h w"]:
+    # Frames depend on their own time only, so one tangent of ones gives every frame's own derivative.
+    return jax.jvp(lambda times: siren.log_intensity(net, params, times), (times,), (jax.numpy.ones_like(times),))[1]
