@@ -43,22 +43,24 @@ class FitConfig:
     # The network.
     width: int = 128
     """Units of a sine layer."""
-    depth: int = 2
+    depth: int = 1
     """Sine layers between the first one and the basis."""
     basis: int = 32
     """Learned functions of time whose combinations the pixels are."""
     levels: int = 6
-    """Resolutions of the output head, each half of the one before; 1 (original) is one linear layer."""
+    """Resolutions of the output head at most, each a quarter of the one before; 1 (original) is one linear layer."""
     omega: float = 10.0
     """Frequency factor of every layer (SIREN, eq. 5 and section 3.2)."""
     zero_head: bool = True
     """Start from a flat image; off (original) from white noise."""
 
     # The optimiser.
-    steps: int = 100
+    steps: int = 60
     """Optimiser steps."""
     head_rate: float = 6e-3
     """Peak learning rate of the output head; scale-free, relative to the size of the accumulated events."""
+    coarse_gain: float = 2.0
+    """Ratio of the head's rate from one level to the next coarser one."""
     sine_rate: float = 3e-4
     """Peak learning rate of the sine layers."""
     warmup: float = 0.1
@@ -95,6 +97,7 @@ PAPER = replace(
     zero_head=False,
     steps=1000,
     head_rate=3e-4,
+    coarse_gain=1.0,
     warmup=0.0,
     decay="constant",
     weight_decay=0.01,

@@ -101,7 +101,8 @@ def target(events: Events, span: Span, config: FitConfig, refinement: int = 1) -
     """Knots and event images of a recording; `refinement` multiplies the number of intervals."""
     count = refinement * (config.knots or knots.automatic(events))
     cuts = (knots.edges if config.supervision == "edges" else knots.midpoints)(events, count)
-    images = planes(knots.event_images(events, cuts.first), config)
+    used = cuts.first if config.supervision == "edges" else cuts.first[:-1]  # the original never uses its last chunk
+    images = planes(knots.event_images(events, used), config)
     times = span.normalise(cuts.times).astype(np.float32)
     if not config.scale_free:
         return Target(times, images * np.float32(config.contrast_threshold), 1.0, config.smooth)
@@ -170,9 +171,9 @@ def fitting(
 
 def initial(net: Siren, config: FitConfig) -> FitState:
     """The state before the first step."""
-    kind = jnp.float64 if config.precision == "float64" else jnp.float32
-    params = jax.jit(siren.init, static_argnums=0)(net, jax.random.key(config.seed), jnp.zeros(1, kind))
-    return FitState(params, optax.scale_by_adam().init(params))
+    params = siren.init(net, config)
+    moments = jax.eval_shape(optax.scale_by_adam().init, params)
+    return FitState(params, jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), moments))
 
 
 def schedule(progress: Float[np.ndarray, " c"], config: FitConfig) -> Float[np.ndarray, " c"]:
@@ -192,8 +193,6 @@ def steps(
     adam = optax.scale_by_adam()
     kind = jax.tree.leaves(state.params)[0].dtype
     times, images = aim.times.astype(kind), aim.images.astype(kind)
-    rates = {"sine": config.sine_rate, "head": config.head_rate * aim.amplitude}
-
     def step(state: FitState, factor: Float[Array, ""]) -> tuple[FitState, Terms]:
         def loss(params: Params) -> tuple[Float[Array, ""], Terms]:
             terms = objective(siren.log_intensity(net, params, times), images, aim.smooth, config)
@@ -202,17 +201,19 @@ def steps(
         gradient, terms = jax.grad(loss, has_aux=True)(state.params)
         update, moments = adam.update(gradient, state.adam)
         params = {
-            name: jax.tree.map(
-                lambda value, change, rate=rates[name[:4]]: value
-                - (factor * rate).astype(kind) * (change + config.weight_decay * value),
-                state.params[name],
-                update[name],
-            )
-            for name in state.params
+            name: value
+            - (factor * _rate(name, aim.amplitude, config)).astype(kind) * (update[name] + config.weight_decay * value)
+            for name, value in state.params.items()
         }
         return FitState(params, moments), terms
 
     return jax.lax.scan(step, state, factors)
+
+
+def _rate(name: str, amplitude: float, config: FitConfig) -> float:
+    """Peak rate of a layer, by its name in `siren.Params`."""
+    part, index = name.split("_")
+    return config.sine_rate if part == "sine" else config.head_rate * amplitude * config.coarse_gain ** int(index)
 
 
 def reconstruction(last: Snapshot, events: Events, span: Span, config: FitConfig) -> Reconstruction:
