@@ -41,5 +41,7 @@ def demosaic(mosaic: Float[np.ndarray, "n h w"], order: Bayer) -> Float[np.ndarr
         mask = (colours == colour).astype(mosaic.dtype)
         kernel = (cross if colour == "g" else square)[None]
         # Dividing by the same mean of the mask keeps the borders right.
-        channels.append(convolve(mosaic * mask, kernel, mode="constant") / convolve(mask[None], kernel, mode="constant"))
+        channels.append(
+            convolve(mosaic * mask, kernel, mode="constant") / convolve(mask[None], kernel, mode="constant")
+        )
     return np.stack(channels, axis=-1)

@@ -93,7 +93,9 @@ def window(events: Events, config: FitConfig, span: Span | None = None) -> tuple
     if config.supervision == "midpoints":
         inside = inside.between(np.nextafter(asked.start, np.inf), np.nextafter(asked.end, -np.inf))
     if inside.count == 0:
-        raise InputError(f"no events between {asked.start} and {asked.end} s: the recording spans {events.t[0]} to {events.t[-1]} s")
+        raise InputError(
+            f"no events between {asked.start} and {asked.end} s: the recording spans {events.t[0]} to {events.t[-1]} s"
+        )
     return inside, asked if config.supervision == "midpoints" else Span(float(inside.t[0]), float(inside.t[-1]))
 
 
@@ -118,7 +120,9 @@ def planes(images: Float32[np.ndarray, "n h w"], config: FitConfig) -> Float32[n
     height, width = images.shape[1:]
     if config.colour == "planes":
         if height % 2 or width % 2:
-            raise InputError(f"a {width} x {height} sensor has no whole Bayer cells: pass --colour mosaic, which pads it")
+            raise InputError(
+                f"a {width} x {height} sensor has no whole Bayer cells: pass --colour mosaic, which pads it"
+            )
         return bayer.rgb_planes(images, config.bayer)
     return bayer.phases(np.pad(images, ((0, 0), (0, height % 2), (0, width % 2))))
 
@@ -185,7 +189,12 @@ def schedule(progress: Float[np.ndarray, " c"], config: FitConfig) -> Float[np.n
     return rise * 0.5 * (1 + np.cos(np.pi * past))
 
 
-@partial(jax.jit, static_argnames=("net", "config"), donate_argnames="state")
+@partial(
+    jax.jit,
+    static_argnames=("net", "config"),
+    donate_argnames="state",
+    compiler_options={"xla_backend_optimization_level": 1},
+)
 def steps(
     state: FitState, aim: Target, factors: Float[Array, " c"], *, net: Siren, config: FitConfig
 ) -> tuple[FitState, Terms]:
@@ -193,6 +202,7 @@ def steps(
     adam = optax.scale_by_adam()
     kind = jax.tree.leaves(state.params)[0].dtype
     times, images = aim.times.astype(kind), aim.images.astype(kind)
+
     def step(state: FitState, factor: Float[Array, ""]) -> tuple[FitState, Terms]:
         def loss(params: Params) -> tuple[Float[Array, ""], Terms]:
             terms = objective(siren.log_intensity(net, params, times), images, aim.smooth, config)

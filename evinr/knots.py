@@ -43,7 +43,9 @@ def edges(events: Events, count: int) -> Knots:
     inner = (events.t[first - 1] + events.t[first]) / 2
     times = np.concatenate([events.t[:1], inner, events.t[-1:]])
     if times[0] == times[-1]:
-        raise InputError(f"all {events.count} events have the same time {times[0]} s: there is no span to fit; check the time column")
+        raise InputError(
+            f"all {events.count} events have the same time {times[0]} s: there is no span to fit; check the time column"
+        )
     return Knots(times, np.concatenate([[0], first, [events.count]]))
 
 
@@ -75,4 +77,6 @@ def event_images(events: Events, first: Int[np.ndarray, " n_plus_1"]) -> Float32
 
 def _require(events: Events, count: int) -> None:
     if events.count < count:
-        raise InputError(f"{events.count} events are fewer than the {count} intervals asked for: pass --knots {max(events.count, 1)} or less")
+        raise InputError(
+            f"{events.count} events are fewer than the {count} intervals asked for: pass --knots {max(events.count, 1)} or less"
+        )

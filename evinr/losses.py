@@ -21,7 +21,9 @@ class Terms(NamedTuple):
     total: Scalar
 
 
-def objective(log_intensity: Images, event_images: Float[Array, "k-1 planes h w"], smooth: float, config: FitConfig) -> Terms:
+def objective(
+    log_intensity: Images, event_images: Float[Array, "k-1 planes h w"], smooth: float, config: FitConfig
+) -> Terms:
     """What is minimised; `smooth` is the weight of the variation after scaling."""
     change = log_intensity[1:] - log_intensity[:-1]
     events = _event_error(change - event_images, config.outlier)

@@ -43,7 +43,9 @@ class Reconstruction:
     width: int
     span: Span
 
-    def log_intensity(self, t: Float[np.ndarray, "*n"] | float, *, extrapolate: bool = False) -> Float[np.ndarray, "..."]:
+    def log_intensity(
+        self, t: Float[np.ndarray, "*n"] | float, *, extrapolate: bool = False
+    ) -> Float[np.ndarray, "..."]:
         """Natural log of intensity at `t` seconds, float32 (..., H, W): of the mosaic for a colour sensor; (..., H, W, 3)
         where three colour planes were fitted.
 
@@ -64,7 +66,9 @@ class Reconstruction:
         frames = bayer.demosaic(linear.reshape(-1, self.height, self.width), self.config.bayer)
         return frames.reshape(*np.shape(t), self.height, self.width, 3)
 
-    def _evaluate(self, function: Callable[..., Array], t: Float[np.ndarray, "*n"] | float, extrapolate: bool) -> np.ndarray:
+    def _evaluate(
+        self, function: Callable[..., Array], t: Float[np.ndarray, "*n"] | float, extrapolate: bool
+    ) -> np.ndarray:
         seconds = np.asarray(t, np.float64)
         outside = (seconds < self.span.start) | (seconds > self.span.end) | ~np.isfinite(seconds)
         if not np.all(np.isfinite(seconds)) or (outside.any() and not extrapolate):

@@ -72,17 +72,21 @@ class Siren(nn.Module):
 
 
 def upsample(images: Float[Array, "*n a b"], height: int, width: int) -> Float[Array, "*n {height} {width}"]:
-    """Bilinear enlargement by FACTOR with pixel centres aligned, cut to `height` x `width`."""
+    """Bilinear enlargement by FACTOR with pixel centres aligned, cut to `height` x `width`.
+
+    Two matrix products: a stencil of slices does less arithmetic, but took 0.2 s longer to compile and no less to run
+    (240 x 180, 2 cores).
+    """
     *batch, rows, columns = images.shape
-    at = np.clip((np.arange(width) + 0.5) / FACTOR - 0.5, 0, columns - 1)
-    weights = np.maximum(0, 1 - np.abs(at - np.arange(columns)[:, None]))
-    # Along a row by one matrix product, across rows by a stencil: half the time of two products, at 240 x 180.
-    wide = (images.reshape(-1, columns) @ weights.astype(images.dtype)).reshape(-1, rows, width)
-    above = jnp.concatenate([wide[:, :1], wide[:, :-1]], 1)
-    below = jnp.concatenate([wide[:, 1:], wide[:, -1:]], 1)
-    parts = [(i + 0.5) / FACTOR - 0.5 for i in range(FACTOR)]
-    tall = jnp.stack([(1 - abs(part)) * wide + abs(part) * (above if part < 0 else below) for part in parts], 2)
-    return tall.reshape(-1, FACTOR * rows, width)[:, :height].reshape(*batch, height, width)
+    wide = (images.reshape(-1, columns) @ _weights(columns, width, images.dtype).T).reshape(-1, rows, width)
+    tall = jnp.broadcast_to(_weights(rows, height, images.dtype), (wide.shape[0], height, rows)) @ wide
+    return tall.reshape(*batch, height, width)
+
+
+def _weights(coarse: int, fine: int, kind: Any) -> Float[np.ndarray, "{fine} {coarse}"]:
+    """What each of `fine` samples takes of each of `coarse` ones; beyond the outermost centres, all of the outermost."""
+    at = np.clip((np.arange(fine) + 0.5) / FACTOR - 0.5, 0, coarse - 1)
+    return np.maximum(0, 1 - np.abs(at[:, None] - np.arange(coarse))).astype(kind)
 
 
 def network(config: FitConfig, planes: int, height: int, width: int) -> Siren:
@@ -108,7 +112,7 @@ def init(net: Siren, config: FitConfig) -> Params:
     """
     rng = np.random.default_rng(config.seed)
     kind = np.float64 if config.precision == "float64" else np.float32
-    shapes = jax.eval_shape(net.init, jax.random.key(0), jax.ShapeDtypeStruct((1,), kind))["params"]
+    shapes = jax.eval_shape(lambda: net.init(jax.random.key(0), jnp.zeros(1, kind)))["params"]
 
     def draw(name: str) -> np.ndarray:
         rows, units = shapes[name].shape
@@ -117,7 +121,9 @@ def init(net: Siren, config: FitConfig) -> Params:
         inputs = rows - 1
         limit = 1.0 if name == "sine_0" else (6 / inputs) ** 0.5 / net.omega
         bias = inputs**-0.5
-        return np.concatenate([rng.uniform(-limit, limit, (inputs, units)), rng.uniform(-bias, bias, (1, units))]).astype(kind)
+        return np.concatenate(
+            [rng.uniform(-limit, limit, (inputs, units)), rng.uniform(-bias, bias, (1, units))]
+        ).astype(kind)
 
     return {name: draw(name) for name in shapes}
 
