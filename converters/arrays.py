@@ -17,9 +17,10 @@ from zipfile import ZipFile
 import numpy as np
 from jaxtyping import Shaped
 
+from converters.checks import Columns, ReadOptions, events_from_blocks
 from converters.files import open_in_zip, open_regular
 from converters.recording import Recording
-from evinr.events import Columns, InputError, ReadOptions, events_from_blocks
+from evinr.events import InputError
 
 ROWS = 1_000_000
 """Events read at once."""

@@ -1,14 +1,16 @@
 """Which reader a recording belongs to: by its content first, by its name second."""
 
+import hashlib
 import os
 import re
 from pathlib import Path
 
 from converters.arrays import read_npy, read_npz
+from converters.checks import AS_STORED, ReadOptions
 from converters.files import open_regular, open_zip
 from converters.ijrr import read_folder, read_text, read_zip
 from converters.recording import Recording
-from evinr.events import AS_STORED, InputError, ReadOptions
+from evinr.events import InputError
 
 FOREIGN = {
     b"#ROSBAG": "a rosbag",
@@ -50,3 +52,10 @@ def read(path: Path | str, options: ReadOptions = AS_STORED) -> Recording:
             f"{name}: not event text, and no other format that is read here; give text t x y p or N x 4 npy"
         )
     return read_text(path, name, options)
+
+
+def fingerprint(path: Path | str) -> str:
+    """The sha256 of a recording's file, or of the events.txt of a folder."""
+    path = Path(path)
+    with (path / "events.txt" if path.is_dir() else path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

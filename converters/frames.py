@@ -7,8 +7,9 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float64, Shaped, UInt8
 
+from converters.checks import ReadOptions, SensorSize
 from converters.files import as_text, climbs, data_lines
-from evinr.events import InputError, ReadOptions, SensorSize
+from evinr.events import InputError
 
 Open = Callable[[str], BufferedReader]
 """Opens one member of a recording by its path inside it; raises InputError where there is none."""

@@ -15,10 +15,11 @@ from zipfile import ZipFile
 
 import numpy as np
 
+from converters.checks import Columns, ReadOptions, SensorSize, events_from_blocks
 from converters.files import as_text, data_lines, open_in_zip, open_regular
 from converters.frames import Open, read_frames
 from converters.recording import Recording
-from evinr.events import Columns, InputError, ReadOptions, SensorSize, events_from_blocks
+from evinr.events import InputError
 
 ROWS = 250_000
 """Lines parsed at once."""

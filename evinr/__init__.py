@@ -1,0 +1,54 @@
+"""Event-camera recordings to continuous-time intensity video, by fitting a small SIREN to each recording.
+
+    events = evinr.read("events.txt").events
+    rec = evinr.fit(events)
+    rec.intensity(0.25)
+
+Names are imported when they are first used: importing evinr starts no device and no JAX.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from converters import Frames as Frames
+    from converters import ReadOptions as ReadOptions
+    from converters import Recording as Recording
+    from converters import events_from_columns as events_from_columns
+    from converters import read as read
+    from evinr.checkpoint import load as load
+    from evinr.config import PAPER as PAPER
+    from evinr.config import FitConfig as FitConfig
+    from evinr.events import Events as Events
+    from evinr.events import InputError as InputError
+    from evinr.fit import fit as fit
+    from evinr.reconstruction import Reconstruction as Reconstruction
+    from evinr.reconstruction import Span as Span
+
+_HOMES = {
+    "Events": "evinr.events",
+    "FitConfig": "evinr.config",
+    "Frames": "converters",
+    "InputError": "evinr.events",
+    "PAPER": "evinr.config",
+    "ReadOptions": "converters",
+    "Reconstruction": "evinr.reconstruction",
+    "Recording": "converters",
+    "Span": "evinr.reconstruction",
+    "events_from_columns": "converters",
+    "fit": "evinr.fit",
+    "load": "evinr.checkpoint",
+    "read": "converters",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'evinr' has no attribute {name!r}")
+    # Kept, because importing evinr.fit binds the module to the name of the function.
+    value = globals()[name] = getattr(import_module(_HOMES[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(_HOMES)

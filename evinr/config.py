@@ -38,10 +38,10 @@ class FitConfig:
     constancy: float = 0.1
     """Weight of the variance of the frame means over time."""
     outlier: float = 2.0
-    """Event residual beyond which the squared error turns linear (pseudo-Huber), so that a hot pixel weighs little; 0: never."""
+    """Event residual beyond which the squared error turns linear (pseudo-Huber), so that hot pixels weigh little; 0: never."""
 
     # The network.
-    width: int = 128
+    hidden: int = 128
     """Units of a sine layer."""
     depth: int = 1
     """Sine layers between the first one and the basis."""
@@ -76,6 +76,30 @@ class FitConfig:
     seed: int = 0
     """Seed of the network's initial weights."""
 
+    def __post_init__(self) -> None:
+        positive = ("contrast_threshold", "hidden", "basis", "levels", "omega", "steps")
+        never_negative = (
+            "smooth",
+            "still",
+            "constancy",
+            "outlier",
+            "depth",
+            "head_rate",
+            "coarse_gain",
+            "sine_rate",
+            "weight_decay",
+        )
+        for name in positive:
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} is {getattr(self, name)}, and must be above 0")
+        for name in never_negative:
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name} is {getattr(self, name)}, and must not be below 0")
+        if self.knots is not None and self.knots < 2:
+            raise ValueError(f"knots is {self.knots}: a fit needs two intervals or more")
+        if not 0 <= self.warmup < 1:
+            raise ValueError(f"warmup is {self.warmup}, and must be a part of the steps, from 0 to below 1")
+
 
 DEFAULT = FitConfig()
 
@@ -90,7 +114,7 @@ PAPER = replace(
     variation="anisotropic",
     still=0.05,
     outlier=0.0,
-    width=512,
+    hidden=512,
     depth=3,
     basis=256,
     levels=1,

@@ -10,7 +10,6 @@ from functools import partial
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 from jaxtyping import Array, Float, Float32
@@ -75,10 +74,7 @@ def fit(
         InputError: no events in the span, or fewer than knots.
     """
     events, span = window(events, config, span)
-    last = None
-    for last in fitting(events, span, config, plan=deadline(config, budget)):
-        pass
-    assert last is not None
+    *_, last = fitting(events, span, config, plan=deadline(config, budget))
     return reconstruction(last, events, span, config)
 
 
@@ -101,7 +97,10 @@ def window(events: Events, config: FitConfig, span: Span | None = None) -> tuple
 
 def target(events: Events, span: Span, config: FitConfig, refinement: int = 1) -> Target:
     """Knots and event images of a recording; `refinement` multiplies the number of intervals."""
-    count = refinement * (config.knots or knots.automatic(events))
+    count = config.knots or knots.automatic(events)
+    if config.coarse_to_fine:
+        knots.require(events, 2 * count, count)
+    count *= refinement
     cuts = (knots.edges if config.supervision == "edges" else knots.midpoints)(events, count)
     used = cuts.first if config.supervision == "edges" else cuts.first[:-1]  # the original never uses its last chunk
     images = planes(knots.event_images(events, used), config)
@@ -130,7 +129,7 @@ def planes(images: Float32[np.ndarray, "n h w"], config: FitConfig) -> Float32[n
 def deadline(config: FitConfig, budget: float | None, clock: Callable[[], float] = time.monotonic) -> Plan:
     """The plan that ends after `config.steps` steps, or sooner if `budget` seconds from now run out.
 
-    It goes by the pace of the latest chunk, and is asked once a chunk.
+    It is asked once a chunk, and goes by the pace of the latest one, but not of the first, which compiles.
     """
     if budget is None:
         return lambda step: config.steps - step
@@ -140,9 +139,11 @@ def deadline(config: FitConfig, budget: float | None, clock: Callable[[], float]
     def plan(step: int) -> int:
         now = clock()
         left = config.steps - step
-        if previous and step > previous[-1][0]:
+        if len(previous) > 1:
             pace = (now - previous[-1][1]) / (step - previous[-1][0])
             left = min(left, CHUNK * int((end - now) / (pace * CHUNK)))
+        elif previous and now >= end:
+            left = 0
         previous.append((step, now))
         return max(left, 0)
 
@@ -157,13 +158,12 @@ def fitting(
     half = config.steps // 2 if config.coarse_to_fine else config.steps
     step, progress, state = (start.step, start.progress, start.state) if start else (0, 0.0, None)
     fine = step >= half > 0 and config.coarse_to_fine
-    aim = target(events, span, config, 2 if fine else 1)
+    aim = jax.device_put(target(events, span, config, 2 if fine else 1))
     net = siren.network(config, *aim.images.shape[1:])
-    with jax.enable_x64(config.precision == "float64"):
-        state = state or initial(net, config)
+    state = state or initial(net, config)
     while (left := plan(step)) > 0 and progress < 1:
         if config.coarse_to_fine and not fine and step >= half:
-            fine, aim = True, target(events, span, config, 2)
+            fine, aim = True, jax.device_put(target(events, span, config, 2))
         count = min(CHUNK, left, left if fine or step >= half else half - step)
         at = progress + (1 - progress) * (np.arange(count) + 0.5) / left
         with jax.enable_x64(config.precision == "float64"):

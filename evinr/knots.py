@@ -35,7 +35,7 @@ def edges(events: Events, count: int) -> Knots:
     Raises:
         InputError: fewer events than intervals, or all of them at one time.
     """
-    _require(events, count)
+    require(events, count, count)
     first = np.round(np.linspace(0, events.count, count + 1)).astype(np.int64)[1:-1]
     # Events of one time stay together, so that every edge has a time of its own.
     first = np.unique(np.searchsorted(events.t, events.t[first], "left"))
@@ -58,7 +58,7 @@ def midpoints(events: Events, count: int) -> Knots:
     Raises:
         InputError: fewer events than chunks.
     """
-    _require(events, count)
+    require(events, count, count)
     sizes = np.full(count, events.count // count)
     sizes[: events.count % count] += 1
     first = np.concatenate([[0], np.cumsum(sizes)])
@@ -75,8 +75,10 @@ def event_images(events: Events, first: Int[np.ndarray, " n_plus_1"]) -> Float32
     return images.reshape(-1, height, width)
 
 
-def _require(events: Events, count: int) -> None:
+def require(events: Events, count: int, asked: int) -> None:
+    """Raise InputError where `asked` intervals, which make `count` in the course of a fit, need more events than there are."""
     if events.count < count:
+        most = max(events.count * asked // count, 1)
         raise InputError(
-            f"{events.count} events are fewer than the {count} intervals asked for: pass --knots {max(events.count, 1)} or less"
+            f"{events.count} events are too few for {count} intervals: pass --knots {most} or less, or fit more"
         )

@@ -22,7 +22,7 @@ class Terms(NamedTuple):
 
 
 def objective(
-    log_intensity: Images, event_images: Float[Array, "k-1 planes h w"], smooth: float, config: FitConfig
+    log_intensity: Images, event_images: Float[Array, "k-1 planes h w"], smooth: Scalar | float, config: FitConfig
 ) -> Terms:
     """What is minimised; `smooth` is the weight of the variation after scaling."""
     change = log_intensity[1:] - log_intensity[:-1]

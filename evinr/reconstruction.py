@@ -46,7 +46,7 @@ class Reconstruction:
     def log_intensity(
         self, t: Float[np.ndarray, "*n"] | float, *, extrapolate: bool = False
     ) -> Float[np.ndarray, "..."]:
-        """Natural log of intensity at `t` seconds, float32 (..., H, W): of the mosaic for a colour sensor; (..., H, W, 3)
+        """Natural log of intensity at `t` seconds, (..., H, W): of the mosaic for a colour sensor; (..., H, W, 3)
         where three colour planes were fitted.
 
         Raises:
@@ -70,23 +70,29 @@ class Reconstruction:
         self, function: Callable[..., Array], t: Float[np.ndarray, "*n"] | float, extrapolate: bool
     ) -> np.ndarray:
         seconds = np.asarray(t, np.float64)
-        outside = (seconds < self.span.start) | (seconds > self.span.end) | ~np.isfinite(seconds)
-        if not np.all(np.isfinite(seconds)) or (outside.any() and not extrapolate):
-            first = seconds[outside].flat[0]
-            raise InputError(
-                f"time {first} s is outside the fitted span {self.span.start} to {self.span.end} s"
-                f" ({int(outside.sum())} of {seconds.size} times are): ask inside it, or pass --extrapolate"
-            )
+        self.check(seconds, extrapolate=extrapolate)
         net = self._network()
         times = self.span.normalise(seconds).ravel()
         double = self.config.precision == "float64"
-        parts = []
+        kind = np.float64 if double else np.float32
+        planes = np.empty((len(times), net.planes, net.height, net.width), kind)
         with jax.enable_x64(double):
-            for start in range(0, max(len(times), 1), BATCH):
-                batch = times[start : start + BATCH]
-                padded = np.resize(batch, BATCH).astype(np.float64 if double else np.float32)
-                parts.append(np.asarray(function(net, self.params, padded))[: len(batch)])
-        return self._assemble(np.concatenate(parts) * self._unit, np.shape(t))
+            params = jax.device_put(self.params)
+            for start in range(0, len(times), BATCH):
+                part = planes[start : start + BATCH]
+                padded = np.resize(times[start : start + BATCH], BATCH).astype(kind)
+                np.multiply(function(net, params, padded)[: len(part)], self._unit, out=part)
+        return self._assemble(planes, np.shape(t))
+
+    def check(self, seconds: Float[np.ndarray, "*n"], *, extrapolate: bool = False) -> None:
+        """Raise InputError for a time that is no number, or outside the fitted span (unless `extrapolate`)."""
+        finite = np.isfinite(seconds)
+        outside = (seconds < self.span.start) | (seconds > self.span.end) | ~finite
+        if not finite.all() or (outside.any() and not extrapolate):
+            raise InputError(
+                f"time {seconds[outside].flat[0]} s is outside the fitted span {self.span.start} to {self.span.end} s"
+                f" ({int(outside.sum())} of {seconds.size} times are): ask inside it, or pass --extrapolate"
+            )
 
     def save(self, folder: Path | str) -> None:
         """Write the reconstruction to a new folder, for `evinr.load`.

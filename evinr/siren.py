@@ -95,7 +95,7 @@ def network(config: FitConfig, planes: int, height: int, width: int) -> Siren:
         planes=planes,
         height=height,
         width=width,
-        hidden=config.width,
+        hidden=config.hidden,
         depth=config.depth,
         basis=config.basis,
         levels=config.levels,
@@ -112,18 +112,16 @@ def init(net: Siren, config: FitConfig) -> Params:
     """
     rng = np.random.default_rng(config.seed)
     kind = np.float64 if config.precision == "float64" else np.float32
-    shapes = jax.eval_shape(lambda: net.init(jax.random.key(0), jnp.zeros(1, kind)))["params"]
+    shapes = jax.eval_shape(lambda: net.init(jax.random.key(0), jnp.zeros(1)))["params"]
 
     def draw(name: str) -> np.ndarray:
         rows, units = shapes[name].shape
         if name.startswith("head") and config.zero_head:
             return np.zeros((rows, units), kind)
         inputs = rows - 1
-        limit = 1.0 if name == "sine_0" else (6 / inputs) ** 0.5 / net.omega
-        bias = inputs**-0.5
-        return np.concatenate(
-            [rng.uniform(-limit, limit, (inputs, units)), rng.uniform(-bias, bias, (1, units))]
-        ).astype(kind)
+        limits = np.full((rows, 1), 1.0 if name == "sine_0" else (6 / inputs) ** 0.5 / net.omega, kind)
+        limits[-1] = inputs**-0.5
+        return (2 * rng.random((rows, units), kind) - 1) * limits
 
     return {name: draw(name) for name in shapes}
 

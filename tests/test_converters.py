@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 import converters.arrays
 import converters.ijrr
 from converters import ReadOptions, read
-from evinr.events import Events, InputError, events_from_columns
+from converters.checks import events_from_columns
+from evinr.events import Events, InputError
 
 ROOT = Path(__file__).parents[1]
 FORMATS = ROOT.parent / "shared" / "formats"

@@ -9,16 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evinr.events import (
+from converters.checks import (
     AS_STORED,
     KNOWN_SENSORS,
     Columns,
-    InputError,
     ReadOptions,
     events_from_blocks,
     events_from_columns,
     infer_size,
 )
+from evinr.events import InputError
 
 HEIGHT, WIDTH = 5, 9
 SENSOR = ReadOptions(HEIGHT, WIDTH)

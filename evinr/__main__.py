@@ -1,0 +1,58 @@
+"""The command line: `evinr fit`, `evinr render`."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import tyro
+
+from evinr.cli.commands import PRESETS, Fit, Render
+from evinr.events import InputError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; 0 when it did its work, 1 for what the user can mend, 2 for wrong usage, 130 when interrupted."""
+    argv = sys.argv[1:] if argv is None else list(argv)
+    try:
+        command = parse(argv)
+        if isinstance(command, Fit):
+            from evinr.cli import fit
+
+            return fit.run(command)
+        from evinr.cli import render
+
+        return render.run(command)
+    except InputError as error:
+        return _say(str(error), 1)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        return _say(f"{where}{error.strerror or error}; mend that and try again", 1)
+    except MemoryError:
+        return _say("out of memory; fit a shorter span (--t-start, --t-end) or fewer --knots", 1)
+    except KeyboardInterrupt:
+        return _say("interrupted", 130)
+
+
+def parse(argv: Sequence[str]) -> Fit | Render:
+    """The command that the arguments describe; exits with 2 on wrong usage."""
+    # The preset sets the defaults that the other options override, so it is looked for first.
+    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    first.add_argument("--preset", default="default")
+    preset = PRESETS.get(first.parse_known_args(argv)[0].preset, PRESETS["default"])
+    FitCommand = Annotated[Fit, tyro.conf.subcommand("fit", default=preset)]
+    RenderCommand = Annotated[Render, tyro.conf.subcommand("render")]
+    config = (tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes)
+    return tyro.cli(FitCommand | RenderCommand, prog="evinr", description=_ABOUT, args=argv, config=config)  # pyright: ignore[reportArgumentType, reportReturnType, reportCallIssue]
+
+
+_ABOUT = "Event-camera recordings to continuous-time intensity video, by fitting a small SIREN to each recording."
+
+
+def _say(message: str, code: int) -> int:
+    print(f"evinr: {message}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

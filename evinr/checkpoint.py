@@ -1,0 +1,168 @@
+"""Parameters and optimiser state to and from a folder. The only importer of Orbax (2 s, hence not before it is needed).
+
+A run folder holds `config.json` (what the numbers mean) and `checkpoint/` (the numbers), which is replaced as a whole:
+`checkpoint/orbax` is Orbax's, `checkpoint/manifest.json` has the step and the size of every file, so that a checkpoint that
+was cut short is known as such before anything reads it.
+"""
+
+import json
+import logging
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import optax
+
+from evinr.config import FitConfig
+from evinr.events import InputError
+from evinr.files import write_json
+from evinr.fit import FitState, Snapshot
+from evinr.losses import Terms
+from evinr.reconstruction import Reconstruction, Span
+
+
+def meaning(reconstruction: Reconstruction) -> dict[str, Any]:
+    """The part of `config.json` that says what the parameters are."""
+    return {
+        "config": asdict(reconstruction.config),
+        "height": reconstruction.height,
+        "width": reconstruction.width,
+        "span": list(reconstruction.span),
+    }
+
+
+def save_reconstruction(folder: Path, reconstruction: Reconstruction) -> None:
+    """Write a reconstruction to a new folder.
+
+    Raises:
+        InputError: the folder exists.
+        OSError: it cannot be written.
+    """
+    if folder.exists():
+        raise InputError(f"{folder}: exists already; choose another folder or remove it")
+    folder.mkdir(parents=True)
+    try:
+        write_json(folder / "config.json", meaning(reconstruction))
+        _write(folder, {"params": reconstruction.params}, 0, 1.0)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def load(folder: Path | str) -> Reconstruction:
+    """Read what `Reconstruction.save` or `evinr fit` wrote.
+
+    Raises:
+        InputError: no such folder, no run in it, or a checkpoint that is cut short.
+    """
+    folder = Path(folder)
+    about = read_meaning(folder)
+    tree, _ = _read(folder, ["params"])
+    return Reconstruction(tree["params"], about["config"], about["height"], about["width"], about["span"])
+
+
+def save_state(folder: Path, snapshot: Snapshot) -> None:
+    """Replace the checkpoint of a run folder by one from which the fit can go on."""
+    state = jax.tree.map(np.asarray, snapshot.state)
+    adam = {"count": state.adam.count, "mu": state.adam.mu, "nu": state.adam.nu}
+    _write(folder, {"params": state.params, "adam": adam}, snapshot.step, snapshot.progress)
+
+
+def load_state(folder: Path) -> Snapshot:
+    """The snapshot that `save_state` wrote, without terms.
+
+    Raises:
+        InputError: as `load`; or there is no optimiser state to go on from.
+    """
+    tree, manifest = _read(folder, ["params", "adam"])
+    state = FitState(tree["params"], optax.ScaleByAdamState(**tree["adam"]))
+    nothing = Terms(*[np.zeros(0) for _ in Terms._fields])
+    return Snapshot(state, manifest["step"], manifest["progress"], nothing)
+
+
+def read_meaning(folder: Path) -> dict[str, Any]:
+    """`config.json` of a run folder, with its records as records.
+
+    Raises:
+        InputError: it is missing or not one of ours.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; give the folder of a run, as `evinr fit` printed it")
+    try:
+        about = json.loads((folder / "config.json").read_text())
+        return about | {"config": FitConfig(**about["config"]), "span": Span(*about["span"])}
+    except FileNotFoundError:
+        raise InputError(f"{folder}: not a run folder, it has no config.json; give one that `evinr fit` made") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{folder / 'config.json'}: cannot be understood ({error}); it is damaged or of another version: fit again"
+        ) from None
+
+
+def _write(folder: Path, trees: dict[str, Any], step: int, progress: float) -> None:
+    from orbax.checkpoint import v1 as ocp
+
+    new, current, old = folder / "checkpoint.new", folder / "checkpoint", folder / "checkpoint.old"
+    shutil.rmtree(new, ignore_errors=True)
+    new.mkdir()
+    try:
+        with _quiet():
+            ocp.save_checkpointables((new / "orbax").absolute(), trees)
+    except Exception as error:  # tensorstore's errors have no common base
+        raise OSError(f"{current}: cannot be written ({_first_line(error)}); free some space and try again") from None
+    write_json(new / "manifest.json", {"step": step, "progress": progress, "files": _sizes(new / "orbax")})
+    shutil.rmtree(old, ignore_errors=True)
+    if current.exists():
+        current.rename(old)
+    new.rename(current)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _read(folder: Path, names: list[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    current = folder / "checkpoint"
+    if not current.exists() and (folder / "checkpoint.old").exists():  # died between the two renames
+        current = folder / "checkpoint.old"
+    try:
+        manifest = json.loads((current / "manifest.json").read_text())
+        expected = manifest["files"]
+    except (OSError, ValueError, KeyError):
+        raise InputError(
+            f"{current}: missing or cut short, it has no whole manifest.json; fit again with --overwrite"
+        ) from None
+    found = _sizes(current / "orbax")
+    for name, size in expected.items():
+        if found.get(name) != size:
+            what = f"{name} has {found.get(name, 0)} of {size} bytes"
+            raise InputError(f"{current}: cut short or changed, {what}; copy it again, or fit again with --overwrite")
+    if missing := [name for name in names if not any(file.startswith(name) for file in expected)]:
+        raise InputError(f"{current}: holds no {missing[0]} to go on from; fit again with --overwrite")
+    from orbax.checkpoint import v1 as ocp
+
+    try:
+        with _quiet():
+            tree = ocp.load_checkpointables((current / "orbax").absolute(), dict.fromkeys(names))
+    except Exception as error:  # tensorstore's errors have no common base
+        raise InputError(f"{current}: damaged ({_first_line(error)}); fit again with --overwrite") from None
+    return tree, manifest
+
+
+def _sizes(folder: Path) -> dict[str, int]:
+    return {str(file.relative_to(folder)): file.stat().st_size for file in sorted(folder.rglob("*")) if file.is_file()}
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+
+
+class _quiet:
+    """Orbax logs what it also raises; here only the latter is wanted."""
+
+    def __enter__(self) -> None:
+        self.before = logging.root.manager.disable
+        logging.disable(logging.CRITICAL)
+
+    def __exit__(self, *_: object) -> None:
+        logging.disable(self.before)

@@ -1,0 +1,102 @@
+"""What each command can be told. Imports neither JAX nor imageio, so that `--help` answers at once."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from converters import ReadOptions
+from evinr import config, tonemap
+from evinr.config import FitConfig
+from evinr.tonemap import ToneMap
+
+
+def seconds(text: str) -> float:
+    """`10`, `10s`, `1.5m` or `1h` in seconds."""
+    units = {"s": 1.0, "m": 60.0, "h": 3600.0}
+    unit = text[-1:] if text[-1:] in units else ""
+    value = float(text.removesuffix(unit)) * units.get(unit, 1.0)
+    if not 0 < value < float("inf"):
+        raise ValueError(f"{text} is no positive time")
+    return value
+
+
+Seconds = Annotated[
+    float,
+    tyro.constructors.PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="SECONDS",
+        instance_from_str=lambda words: seconds(words[0]),
+        is_instance=lambda value: isinstance(value, float),
+        str_from_instance=lambda value: [f"{value:g}s"],
+    ),
+]
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Turn a recording into a continuous-time intensity video."""
+
+    source: Annotated[str, tyro.conf.Positional]
+    """Event file or folder (N x 4 .npy or .npz, IJRR text, folder or zip), or `demo`: a simulated scene with known truth."""
+    preset: Literal["default", "paper"] = "default"
+    """Defaults of the options below: ours, or those of the original EvINR."""
+    out: Path = Path("runs")
+    """Folder of the runs."""
+    name: str | None = None
+    """Folder of this run inside it; unset, named after the source."""
+    resume: bool = False
+    """Go on from the run's last checkpoint, to the same result."""
+    overwrite: bool = False
+    """Replace the run if it exists."""
+    budget: Seconds | None = None
+    """End the schedule within this time (`10s`, `2m`), compilation included, with fewer steps if need be."""
+    wandb: bool = False
+    """Log to Weights & Biases, in the mode it is set up for (WANDB_MODE=offline works without an account)."""
+    frames: int = 120
+    """Frames of video.mp4, evenly over the span."""
+    fps: float = 30.0
+    """Frames per second at which video.mp4 is played."""
+    read: ReadOptions = field(default_factory=ReadOptions)
+    fit: FitConfig = config.DEFAULT
+    tone: ToneMap = field(default_factory=ToneMap)
+
+
+PRESETS = {
+    "default": Fit(source=tyro.MISSING),
+    "paper": Fit(source=tyro.MISSING, preset="paper", fit=config.PAPER, tone=tonemap.PAPER),
+}
+
+
+@dataclass(frozen=True)
+class Render:
+    """Ask a fitted run for pictures at any times."""
+
+    run: Annotated[Path, tyro.conf.Positional]
+    """Folder that `evinr fit` or `Reconstruction.save` wrote."""
+    times: tuple[float, ...] = ()
+    """Timestamps, in seconds of the recording's clock."""
+    times_file: Path | None = None
+    """Text file with one timestamp a line (what follows it on the line is ignored, as in IJRR's images.txt)."""
+    fps: float | None = None
+    """Frames per second of recording, over the whole span."""
+    count: int | None = None
+    """Frames evenly over the whole span, both ends included."""
+    out: Path | None = None
+    """Where to: a folder for PNG frames, a name ending in .mp4 for a video, in .npy for raw numbers (float32: log
+    intensity, or its rate). Unset: the folder `frames` (or `rate`) in the run."""
+    what: Literal["intensity", "rate"] = "intensity"
+    """Intensity, or the time derivative of log intensity (red rises, blue falls)."""
+    extrapolate: bool = False
+    """Allow times outside the fitted span."""
+    overwrite: bool = False
+    """Replace the output if it exists."""
+    play: float = 30.0
+    """Frames per second at which an .mp4 is played."""
+    tone: Literal["log", "linear", "reinhard"] | None = None
+    """What is shown (see `evinr fit --help`); this and the next two, unset: as in the run's own video."""
+    gamma: float | None = None
+    """The picture is raised to 1 / gamma."""
+    percentiles: tuple[float, float] | None = None
+    """What becomes black and white, for log and linear."""

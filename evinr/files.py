@@ -1,0 +1,28 @@
+"""Files that appear whole or not at all."""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """A temporary name to write to, which becomes `path` at the end, and is gone after an error.
+
+    It keeps the ending of `path`, by which writers of pictures and videos choose their format.
+    """
+    partial = path.with_name(f".partial-{path.name}")
+    try:
+        yield partial
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write indented JSON."""
+    with whole(path) as partial:
+        partial.write_text(json.dumps(content, indent=2) + "\n")
