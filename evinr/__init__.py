@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from evinr.config import FitConfig as FitConfig
     from evinr.events import Events as Events
     from evinr.events import InputError as InputError
-    from evinr.fit import fit as fit
+    from evinr.fitting import fit as fit
     from evinr.reconstruction import Reconstruction as Reconstruction
     from evinr.reconstruction import Span as Span
 
@@ -36,7 +36,7 @@ _HOMES = {
     "Recording": "converters",
     "Span": "evinr.reconstruction",
     "events_from_columns": "converters",
-    "fit": "evinr.fit",
+    "fit": "evinr.fitting",
     "load": "evinr.checkpoint",
     "read": "converters",
 }
@@ -45,9 +45,7 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'evinr' has no attribute {name!r}")
-    # Kept, because importing evinr.fit binds the module to the name of the function.
-    value = globals()[name] = getattr(import_module(_HOMES[name]), name)
-    return value
+    return getattr(import_module(_HOMES[name]), name)
 
 
 def __dir__() -> list[str]:

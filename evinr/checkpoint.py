@@ -19,7 +19,7 @@ import optax
 from evinr.config import FitConfig
 from evinr.events import InputError
 from evinr.files import write_json
-from evinr.fit import FitState, Snapshot
+from evinr.fitting import FitState, Snapshot
 from evinr.losses import Terms
 from evinr.reconstruction import Reconstruction, Span
 

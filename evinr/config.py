@@ -63,7 +63,7 @@ class FitConfig:
     """Ratio of the head's rate from one level to the next coarser one."""
     sine_rate: float = 3e-4
     """Peak learning rate of the sine layers."""
-    warmup: float = 0.1
+    warmup: float = 0.2
     """Part of the steps over which the rates rise from zero."""
     decay: Literal["cosine", "constant"] = "cosine"
     """Course of the rates after the warm-up: down to zero, or level."""

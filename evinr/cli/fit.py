@@ -18,7 +18,7 @@ from evinr.cli import outputs, run_folder, source
 from evinr.cli.commands import Fit
 from evinr.events import Events, InputError
 from evinr.files import write_json
-from evinr.fit import Snapshot, deadline, fitting, reconstruction, target, window
+from evinr.fitting import Snapshot, deadline, reconstruction, snapshots, target, window
 from evinr.reconstruction import Reconstruction, Span
 
 SAVE_EVERY = 30.0
@@ -66,7 +66,7 @@ def _fit(
     bar = report.bar(console, "{task.fields[loss]}  {task.fields[speed]}, left")
     with _stop_signals(console) as stop, run_folder.metrics(folder, start) as metrics, bar:
         task = bar.add_task("compiling", total=1.0, completed=start.progress if start else 0.0, speed="", loss="")
-        for last in fitting(events, span, command.fit, plan=plan, start=start):
+        for last in snapshots(events, span, command.fit, plan=plan, start=start):
             now = time.monotonic()
             rows = _rows(step, last)
             rows[-1] |= {"seconds": round(now - begin, 3), "memory_mb": round(_peak_mb())}

@@ -11,7 +11,7 @@ from evinr import checkpoint
 from evinr.cli.commands import Fit
 from evinr.events import InputError
 from evinr.files import whole
-from evinr.fit import Snapshot
+from evinr.fitting import Snapshot
 
 
 def choose(command: Fit) -> Path:

@@ -18,7 +18,7 @@ import tyro
 
 from evinr import siren
 from evinr.config import PAPER
-from evinr.fit import Target, initial, schedule, steps
+from evinr.fitting import Target, initial, schedule, steps
 from experiments.benchmarks.machine import RESULTS, cores, save
 
 DRIVER = """

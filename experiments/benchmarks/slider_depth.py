@@ -18,7 +18,7 @@ import tyro
 from converters import Frames, read
 from evinr import siren
 from evinr.config import DEFAULT, PAPER, FitConfig
-from evinr.fit import CHUNK, fit, initial, schedule, steps, target, window
+from evinr.fitting import CHUNK, fit, initial, schedule, steps, target, window
 from evinr.score import Scores, score
 from experiments.benchmarks.fresh import fresh, start_backend
 from experiments.benchmarks.machine import RESULTS, save

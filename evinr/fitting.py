@@ -1,6 +1,6 @@
 """The fit: a recording becomes knots and event images, and the network is stepped towards them in compiled scans.
 
-Nothing here touches disk or console. `fitting` is a generator of snapshots, so that whoever drives it decides what to show,
+Nothing here touches disk or console. `snapshots` is a generator of snapshots, so that whoever drives it decides what to show,
 when to save and when to stop.
 """
 
@@ -74,7 +74,7 @@ def fit(
         InputError: no events in the span, or fewer than knots.
     """
     events, span = window(events, config, span)
-    *_, last = fitting(events, span, config, plan=deadline(config, budget))
+    *_, last = snapshots(events, span, config, plan=deadline(config, budget))
     return reconstruction(last, events, span, config)
 
 
@@ -150,7 +150,7 @@ def deadline(config: FitConfig, budget: float | None, clock: Callable[[], float]
     return plan
 
 
-def fitting(
+def snapshots(
     events: Events, span: Span, config: FitConfig, *, plan: Plan | None = None, start: Snapshot | None = None
 ) -> Iterator[Snapshot]:
     """Fit, a snapshot after every chunk of steps; `start` goes on from an earlier one, to the same result."""
@@ -220,7 +220,7 @@ def steps(
     return jax.lax.scan(step, state, factors)
 
 
-def _rate(name: str, amplitude: float, config: FitConfig) -> float:
+def _rate(name: str, amplitude: Float[Array, ""], config: FitConfig) -> Float[Array, ""] | float:
     """Peak rate of a layer, by its name in `siren.Params`."""
     part, index = name.split("_")
     return config.sine_rate if part == "sine" else config.head_rate * amplitude * config.coarse_gain ** int(index)
