@@ -1,6 +1,6 @@
 """The answer of a fit: log intensity, intensity and rate of change of every pixel at any time."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,6 +14,9 @@ from evinr import bayer, siren
 from evinr.config import FitConfig
 from evinr.events import InputError
 from evinr.siren import Params, Siren
+
+Times = Float[np.ndarray, "*n"] | Sequence[float] | float
+"""Seconds in the recording's clock."""
 
 BATCH = 16
 """Frames evaluated at once: memory stays that of 16 frames, and one shape is compiled once."""
@@ -43,9 +46,7 @@ class Reconstruction:
     width: int
     span: Span
 
-    def log_intensity(
-        self, t: Float[np.ndarray, "*n"] | float, *, extrapolate: bool = False
-    ) -> Float[np.ndarray, "..."]:
+    def log_intensity(self, t: Times, *, extrapolate: bool = False) -> Float[np.ndarray, "..."]:
         """Natural log of intensity at `t` seconds, (..., H, W): of the mosaic for a colour sensor; (..., H, W, 3)
         where three colour planes were fitted.
 
@@ -54,11 +55,11 @@ class Reconstruction:
         """
         return self._evaluate(_frames, t, extrapolate)
 
-    def rate(self, t: Float[np.ndarray, "*n"] | float, *, extrapolate: bool = False) -> Float[np.ndarray, "..."]:
+    def rate(self, t: Times, *, extrapolate: bool = False) -> Float[np.ndarray, "..."]:
         """The time derivative of log intensity in 1/s, exact (forward mode); shapes and errors as `log_intensity`."""
         return self._evaluate(_rates, t, extrapolate) * np.float32(2 / (self.span.end - self.span.start))
 
-    def intensity(self, t: Float[np.ndarray, "*n"] | float, *, extrapolate: bool = False) -> Float[np.ndarray, "..."]:
+    def intensity(self, t: Times, *, extrapolate: bool = False) -> Float[np.ndarray, "..."]:
         """exp(log intensity), up to one positive factor; (..., H, W, 3) and demosaiced for a colour sensor."""
         linear = np.exp(self.log_intensity(t, extrapolate=extrapolate))
         if self.config.bayer is None or self.config.colour == "planes":
@@ -66,13 +67,11 @@ class Reconstruction:
         frames = bayer.demosaic(linear.reshape(-1, self.height, self.width), self.config.bayer)
         return frames.reshape(*np.shape(t), self.height, self.width, 3)
 
-    def _evaluate(
-        self, function: Callable[..., Array], t: Float[np.ndarray, "*n"] | float, extrapolate: bool
-    ) -> np.ndarray:
+    def _evaluate(self, function: Callable[..., Array], t: Times, extrapolate: bool) -> np.ndarray:
         seconds = np.asarray(t, np.float64)
         self.check(seconds, extrapolate=extrapolate)
         net = self._network()
-        times = self.span.normalise(seconds).ravel()
+        times = self.span.normalise(np.ravel(seconds))
         double = self.config.precision == "float64"
         kind = np.float64 if double else np.float32
         planes = np.empty((len(times), net.planes, net.height, net.width), kind)
@@ -84,7 +83,7 @@ class Reconstruction:
                 np.multiply(function(net, params, padded)[: len(part)], self._unit, out=part)
         return self._assemble(planes, np.shape(t))
 
-    def check(self, seconds: Float[np.ndarray, "*n"], *, extrapolate: bool = False) -> None:
+    def check(self, seconds: Float[np.ndarray, "..."], *, extrapolate: bool = False) -> None:
         """Raise InputError for a time that is no number, or outside the fitted span (unless `extrapolate`)."""
         finite = np.isfinite(seconds)
         outside = (seconds < self.span.start) | (seconds > self.span.end) | ~finite

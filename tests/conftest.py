@@ -41,11 +41,11 @@ def shared() -> Path:
 
 @pytest.fixture(scope="session")
 def moving_bar() -> Known:
-    """A bright vertical bar that crosses the middle of a gray wall of 12 x 16 pixels in 0.1 s, seen by a perfect sensor."""
+    """A bright vertical bar that crosses a gray wall of 16 x 12 pixels in 0.1 s, seen by a perfect sensor."""
     columns = np.arange(16.0)
 
     def scene(t: float) -> np.ndarray:
-        bar = 0.9 * np.exp(-(((columns - (4 + 80 * (t - 5))) / 1.5) ** 2))
+        bar = 2 * np.exp(-(((columns - (4 + 80 * (t - 5))) / 2) ** 2))
         return np.tile(bar, (12, 1))
 
     sensor = Sensor(contrast_threshold=0.2, mismatch=0.0, leak_rate=0.0, shot_noise_rate=0.0)

@@ -33,7 +33,8 @@ counts = st.integers(1, 12)
 def test_a_lone_event_lands_at_its_interval_row_and_column(data: st.DataObject):
     interval, y, x = (data.draw(st.integers(0, size - 1)) for size in (4, HEIGHT, WIDTH))
     p = data.draw(st.sampled_from([-1, 1]))
-    lone = Events(np.zeros(1), np.uint16([x]), np.uint16([y]), np.int8([p]), HEIGHT, WIDTH)
+    column, row = np.array([x], np.uint16), np.array([y], np.uint16)
+    lone = Events(np.zeros(1), column, row, np.array([p], np.int8), HEIGHT, WIDTH)
     images = knots.event_images(lone, np.array([0] * (interval + 1) + [1] * (4 - interval)))
     expected = np.zeros((4, HEIGHT, WIDTH))
     expected[interval, y, x] = p
@@ -125,7 +126,7 @@ def test_automatic_never_asks_for_more_intervals_than_events(count: int):
 
 @pytest.mark.parametrize("cut", [knots.edges, knots.midpoints])
 def test_fewer_events_than_intervals_is_refused_with_what_would_do(cut):
-    with pytest.raises(InputError, match=r"3 events are fewer than the 4 intervals.*--knots 3 or less"):
+    with pytest.raises(InputError, match=r"3 events are too few for 4 intervals: pass --knots 3 or less"):
         cut(recording([1, 2, 3]), 4)
 
 

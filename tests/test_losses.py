@@ -23,8 +23,8 @@ def terms(
 ) -> Terms:
     """The objective in double precision."""
     with jax.enable_x64(True):
-        arrays = (jax.numpy.asarray(values, np.float64) for values in (log_intensity, event_images))
-        return jax.tree.map(float, objective(*arrays, smooth, config))
+        answer, images = (jax.numpy.asarray(values, np.float64) for values in (log_intensity, event_images))
+        return jax.tree.map(float, objective(answer, images, smooth, config))
 
 
 def random(*shape: int, seed: int = 0) -> np.ndarray:
@@ -61,7 +61,7 @@ def test_outliers_are_pseudo_huber(outlier: float):
 
 def error_of(residual: float, outlier: float) -> float:
     flat = np.zeros((2, 1, 2, 2))
-    return terms(flat, np.full((1, 1, 2, 2), residual), replace(DEFAULT, outlier=outlier)).events
+    return float(terms(flat, np.full((1, 1, 2, 2), residual), replace(DEFAULT, outlier=outlier)).events)
 
 
 @pytest.mark.parametrize("outlier", [0.5, 2.0])
@@ -148,7 +148,7 @@ def test_total_is_the_weighted_sum():
 
 @pytest.mark.parametrize("config", [DEFAULT, ANISOTROPIC, replace(DEFAULT, bayer="rggb")])
 def test_a_constant_is_free_and_is_not_seen(config: FitConfig):
-    """Log intensity is known up to a constant only; a flat still scene without events costs nothing but the rounding."""
+    """Log intensity is known up to a constant; a flat still scene without events costs nothing but the rounding."""
     shifted, same = terms(LOG + 3.5, EVENTS, config), terms(LOG, EVENTS, config)
     np.testing.assert_allclose(shifted, same, rtol=1e-9)
     flat = terms(np.full(SHAPE, 2.0), np.zeros((KNOTS - 1, *SHAPE[1:])), config)

@@ -16,7 +16,7 @@ import pytest
 from evinr import siren
 from evinr.config import PAPER, FitConfig
 from evinr.events import Events
-from evinr.fit import FitState, Snapshot, fitting, initial, steps, target, window
+from evinr.fitting import FitState, Snapshot, initial, snapshots, steps, target, window
 from evinr.losses import Terms, objective
 from evinr.reconstruction import Reconstruction, Span
 from evinr.siren import Params
@@ -45,9 +45,7 @@ class Golden:
             self.arrays = dict(arrays)
         self.colours = colours
         t, x, y, p = self["in/events"].T
-        self.recording = Events(
-            t, x.astype(np.uint16), y.astype(np.uint16), p.astype(np.int8), HEIGHT, WIDTH
-        )
+        self.recording = Events(t, x.astype(np.uint16), y.astype(np.uint16), p.astype(np.int8), HEIGHT, WIDTH)
         self.config: FitConfig = replace(
             PAPER,
             hidden=HIDDEN,
@@ -60,9 +58,7 @@ class Golden:
             contrast_threshold=float(self["threshold"]),
             bayer="rggb" if colours == 3 else None,
         )
-        self.events, self.span = window(
-            self.recording, self.config, Span(float(t[0]), float(t[0] + self["duration"]))
-        )
+        self.events, self.span = window(self.recording, self.config, Span(float(t[0]), float(t[0] + self["duration"])))
         self.target = target(self.events, self.span, self.config)
         self.net = siren.network(self.config, colours, HEIGHT, WIDTH)
 
@@ -124,10 +120,10 @@ class Golden:
     @cached_property
     def last(self) -> Snapshot:
         """The fit after 20 steps."""
-        nothing = Terms(*[np.zeros(0)] * 5)
         with jax.enable_x64(True):
+            nothing = Terms(*[jax.numpy.zeros(0)] * 5)
             before = Snapshot(self.state(), 0, 0.0, nothing)
-        (last,) = fitting(self.events, self.span, self.config, start=before)
+        (last,) = snapshots(self.events, self.span, self.config, start=before)
         return last._replace(state=jax.tree.map(np.array, last.state))
 
 
@@ -212,7 +208,9 @@ def test_twenty_steps_of_adamw(golden: Golden):
     final = answer_at_frames(golden, golden.last.state.params)
     assert_close(final, golden["out/final_log_intensity"], "final log intensity", 1e-7)
     with jax.enable_x64(True):
-        assert_close(float(golden.objective(golden.last.state.params).total), golden["out/final_total_loss"], "final total")
+        assert_close(
+            float(golden.objective(golden.last.state.params).total), golden["out/final_total_loss"], "final total"
+        )
 
 
 def test_the_norms_of_all_parameters_after_each_step(golden: Golden):

@@ -19,10 +19,12 @@ def weights(config: FitConfig, planes: int, height: int, width: int) -> dict[str
         return siren.init(siren.network(config, planes, height, width), config)
 
 
-def answer(config: FitConfig, planes: int, height: int, width: int, times: np.ndarray = TIMES) -> np.ndarray:
-    """What a network says before the first step."""
+def answer(
+    config: FitConfig, planes: int, height: int, width: int, times: np.ndarray = TIMES, params=None
+) -> np.ndarray:
+    """What a network says, with its weights before the first step or with others."""
     net = siren.network(config, planes, height, width)
-    params = weights(config, planes, height, width)
+    params = params or weights(config, planes, height, width)
     kind = params["sine_0"].dtype
     with jax.enable_x64(config.precision == "float64"):
         return np.asarray(siren.log_intensity(net, params, jax.numpy.asarray(times, kind)))
@@ -137,13 +139,16 @@ def test_layers_have_the_sizes_asked_for():
 
 @pytest.mark.parametrize("some", [[3], [6, 0], [1, 1, 5], list(range(len(TIMES)))[::-1]])
 def test_a_frame_depends_on_its_own_time_only(some: list[int]):
-    np.testing.assert_allclose(answer(SMALL, 1, 5, 6, TIMES[some]), answer(SMALL, 1, 5, 6)[some], rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(
+        answer(SMALL, 1, 5, 6, TIMES[some]), answer(SMALL, 1, 5, 6)[some], rtol=1e-12, atol=1e-12
+    )
 
 
 @pytest.mark.parametrize(("precision", "tolerance"), [("float32", 1e-5), ("bfloat16", 2e-2)])
 def test_precisions_give_close_answers(precision, tolerance: float):
     exact = answer(SMALL, 2, 20, 24)
-    rounded = answer(replace(SMALL, precision=precision), 2, 20, 24)
+    single = {name: matrix.astype(np.float32) for name, matrix in weights(SMALL, 2, 20, 24).items()}
+    rounded = answer(replace(SMALL, precision=precision), 2, 20, 24, params=single)
     assert exact.dtype == np.float64 and rounded.dtype == np.float32
     error = np.abs(rounded - exact).max() / np.abs(exact).max()
     assert 0 < error < tolerance

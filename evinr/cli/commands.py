@@ -38,7 +38,7 @@ Seconds = Annotated[
 class Fit:
     """Turn a recording into a continuous-time intensity video."""
 
-    source: Annotated[str, tyro.conf.Positional]
+    source: Annotated[str, tyro.conf.Positional] = tyro.MISSING
     """Event file or folder (N x 4 .npy or .npz, IJRR text, folder or zip), or `demo`: a simulated scene with known truth."""
     preset: Literal["default", "paper"] = "default"
     """Defaults of the options below: ours, or those of the original EvINR."""
@@ -64,8 +64,8 @@ class Fit:
 
 
 PRESETS = {
-    "default": Fit(source=tyro.MISSING),
-    "paper": Fit(source=tyro.MISSING, preset="paper", fit=config.PAPER, tone=tonemap.PAPER),
+    "default": Fit(),
+    "paper": Fit(preset="paper", fit=config.PAPER, tone=tonemap.PAPER),
 }
 
 

@@ -77,7 +77,8 @@ def _times_of(path: Path) -> Float[np.ndarray, " n"]:
 
 def _tone(command: Render) -> ToneMap:
     about = json.loads((command.run / "config.json").read_text())
-    tone = ToneMap(**about.get("tone", {}))
+    tone = about.get("tone")  # a reconstruction saved from Python has none
+    tone = ToneMap(tone["tone"], tone["gamma"], tuple(tone["percentiles"])) if tone else ToneMap()
     chosen = {name: value for name in ("tone", "gamma", "percentiles") if (value := getattr(command, name)) is not None}
     return replace(tone, **chosen)
 

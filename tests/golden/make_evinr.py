@@ -1,8 +1,8 @@
 """Makes evinr_gray.npz and evinr_colour.npz from the fixtures in ../shared: `python tests/golden/make_evinr.py`.
 
-The numbers come from the authors' PyTorch code, run in float64 (../shared/parity/README.md). Only what test_paper.py uses
-is kept: of predictions, frames 0, 4 and 9; of the output layer, every 7th unit (7 divides neither 24 columns nor 3 colours,
-so that every row, column and colour is met); the norms over all of it are kept whole.
+The numbers come from the authors' PyTorch code, run in float64 (../shared/parity/README.md). Only what test_paper.py
+uses is kept: of predictions, frames 0, 4 and 9; of the output layer, every 7th unit (7 divides neither 24 columns nor
+3 colours, so that every row, column and colour is met); the norms over all of it are kept whole.
 """
 
 import json

@@ -1,0 +1,314 @@
+"""The commands end to end, in temporary folders: what they write, what they refuse, and what they leave behind."""
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import imageio.v3 as iio
+import numpy as np
+import pytest
+
+import evinr
+from evinr import demo
+from evinr.__main__ import main, parse
+from evinr.cli import fit as fit_command
+from evinr.cli.commands import Fit
+from evinr.config import DEFAULT, PAPER
+from evinr.simulate import Sensor
+
+SMALL = ["--knots", "6", "--steps", "40", "--hidden", "8", "--basis", "6", "--frames", "5"]
+HEIGHT, WIDTH = 24, 32
+
+
+@pytest.fixture(scope="module")
+def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An N x 4 file of a small simulated scene."""
+    events, _ = demo.recording(HEIGHT, WIDTH, 0.2, Sensor(), seed=1)
+    path = tmp_path_factory.mktemp("recording") / "scene.npy"
+    np.save(path, events.to_array())
+    return path
+
+
+@pytest.fixture(scope="module")
+def run(recording: Path) -> Path:
+    """A finished run of it."""
+    assert main(["fit", str(recording), "--out", str(recording.parent / "runs"), *SIZE, *SMALL]) == 0
+    return recording.parent / "runs" / "scene"
+
+
+SIZE = ["--height", str(HEIGHT), "--width", str(WIDTH)]
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
+    """The one line with which a command refuses."""
+    assert main([str(argument) for argument in arguments]) == 1
+    captured = capsys.readouterr()
+    assert captured.err.startswith("evinr: ") and captured.err.count("\n") == 1
+    assert "Traceback" not in captured.err + captured.out
+    return captured.err
+
+
+def parameters(folder: Path) -> dict[str, np.ndarray]:
+    return evinr.load(folder).params
+
+
+def steps_of(folder: Path) -> list[dict[str, float]]:
+    """The terms of every step, without what the clock and the machine say."""
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [{name: value for name, value in row.items() if name not in ("seconds", "memory_mb")} for row in rows]
+
+
+# Fit.
+
+
+def test_a_run_folder_holds_all_that_was_promised(run: Path, recording: Path):
+    names = {path.name for path in run.iterdir()}
+    assert names == {"config.json", "checkpoint", "metrics.jsonl", "video.mp4", "preview.png", "loss.png"}
+    about = json.loads((run / "config.json").read_text())
+    assert about["source"] == str(recording) and len(about["sha256"]) == 64
+    assert about["config"]["steps"] == 40 and about["assumptions"] and about["version"]
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows] == list(range(1, 41))
+    assert {"events", "variation", "still", "constancy", "total"} < set(rows[0])
+    assert rows[-1]["seconds"] > 0 and rows[-1]["memory_mb"] > 0
+    assert iio.imread(run / "video.mp4").shape == (5, HEIGHT, WIDTH, 3)
+    assert iio.imread(run / "preview.png").ndim == 3
+
+
+def test_the_run_is_the_api(run: Path, recording: Path):
+    """`evinr fit` and the three verbs from Python give the same numbers."""
+    events = evinr.read(recording, evinr.ReadOptions(HEIGHT, WIDTH)).events
+    ours = evinr.fit(events, evinr.FitConfig(knots=6, steps=40, hidden=8, basis=6))
+    theirs = evinr.load(run)
+    assert theirs.config == ours.config and theirs.span == ours.span
+    np.testing.assert_array_equal(theirs.log_intensity(0.1), ours.log_intensity(0.1))
+
+
+def test_a_saved_reconstruction_is_loaded_as_it_was(run: Path, tmp_path: Path):
+    before = evinr.load(run)
+    before.save(tmp_path / "copy")
+    after = evinr.load(tmp_path / "copy")
+    assert (after.config, after.height, after.width, after.span) == (
+        before.config,
+        before.height,
+        before.width,
+        before.span,
+    )
+    np.testing.assert_array_equal(after.rate([0.05, 0.1]), before.rate([0.05, 0.1]))
+    with pytest.raises(evinr.InputError, match="exists already"):
+        before.save(tmp_path / "copy")
+
+
+def test_stopped_and_resumed_equals_uninterrupted(
+    run: Path, recording: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    """Ctrl-C in the first chunk saves it, says how to go on, and nothing of the result changes."""
+    command = ["fit", str(recording), "--out", str(tmp_path), *SIZE, *SMALL]
+    rows = fit_command._rows
+
+    def interrupted(*arguments: object) -> object:
+        signal.raise_signal(signal.SIGINT)
+        return rows(*arguments)  # pyright: ignore[reportArgumentType]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fit_command, "_rows", interrupted)
+        assert main(command) == 130
+    assert "--resume" in capsys.readouterr().out
+    assert len(steps_of(tmp_path / "scene")) == 20 and not (tmp_path / "scene" / "video.mp4").exists()
+    assert main([*command, "--resume"]) == 0
+    assert steps_of(tmp_path / "scene") == steps_of(run)
+    for name, value in parameters(run).items():
+        np.testing.assert_array_equal(parameters(tmp_path / "scene")[name], value)
+    assert main([*command, "--resume"]) == 0
+    assert "nothing to resume" in capsys.readouterr().out
+
+
+def test_resume_refuses_other_settings_and_other_sources(
+    run: Path, recording: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    again = ["fit", str(recording), "--out", str(run.parent), *SIZE, *SMALL, "--resume"]
+    assert "steps was 40 and is now 80" in refused(capsys, *again, "--steps", "80")
+    other = tmp_path / "scene.npy"
+    np.save(other, np.load(recording)[:-1])
+    assert "another --name" in refused(capsys, "fit", other, "--out", str(run.parent), *SIZE, *SMALL, "--resume")
+    assert "no such run" in refused(capsys, "fit", other, "--out", tmp_path, "--resume")
+
+
+def test_a_run_is_not_overwritten_unasked(run: Path, recording: Path, capsys: pytest.CaptureFixture[str]):
+    before = (run / "config.json").stat()
+    assert "--overwrite" in refused(capsys, "fit", recording, "--out", run.parent)
+    assert (run / "config.json").stat() == before
+
+
+@pytest.mark.parametrize("existing", [False, True])
+def test_a_full_disk_leaves_nothing_behind(
+    existing: bool, recording: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    """And a run that was to be overwritten is still there."""
+    if existing:
+        (tmp_path / "scene").mkdir()
+        (tmp_path / "scene" / "config.json").write_text("mine")
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "checkpoint")
+
+    monkeypatch.setattr(fit_command.checkpoint, "save_state", full)
+    message = refused(capsys, "fit", recording, "--out", tmp_path, "--overwrite", *SIZE, *SMALL)
+    assert "checkpoint: No space left on device" in message
+    assert [path.name for path in tmp_path.iterdir()] == ["scene"] * existing
+    assert not existing or (tmp_path / "scene" / "config.json").read_text() == "mine"
+
+
+def test_bad_input_leaves_nothing_behind(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    np.save(tmp_path / "bad.npy", np.array([[0.0, 1, 1, 2]]))
+    missing, bad, out = tmp_path / "none.npy", tmp_path / "bad.npy", tmp_path / "runs"
+    assert "none.npy" in refused(capsys, "fit", missing, "--out", out)
+    assert "polarity is 2" in refused(capsys, "fit", bad, "--out", out)
+    np.save(bad, np.array([[0.0, 1, 1, 1], [1, 1, 1, -1]]))
+    assert "--knots 2 or less" in refused(capsys, "fit", bad, "--out", out, "--knots", "5")
+    np.save(bad, np.array([[0.5, 1, 1, 1], [0.5, 1, 1, -1], [0.5, 1, 1, -1]]))
+    assert "same time" in refused(capsys, "fit", bad, "--out", out)
+    assert not out.exists()
+
+
+def test_a_budget_ends_the_fit(recording: Path, tmp_path: Path):
+    command = ["fit", str(recording), "--out", str(tmp_path), *SIZE, *SMALL, "--steps", "100000", "--budget", "3s"]
+    assert main(command) == 0
+    assert 20 <= len(steps_of(tmp_path / "scene")) < 100000
+
+
+def test_the_demo_scores_itself(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert main(["fit", "demo", "--out", str(tmp_path), "--height", "40", "--width", "56", "--t-end", "0.2"]) == 0
+    told = capsys.readouterr().out
+    assert float(told.split("corr ")[1].split(",")[0]) > 0.7
+    assert (tmp_path / "demo" / "preview.png").exists()
+
+
+def test_colour_end_to_end(recording: Path, tmp_path: Path):
+    """Both ways of fitting a mosaic give colour pictures."""
+    for colour in ("mosaic", "planes"):
+        options = ["--name", colour, "--bayer", "rggb", "--colour", colour, *SIZE, *SMALL]
+        assert main(["fit", str(recording), "--out", str(tmp_path), *options]) == 0
+        assert main(["render", str(tmp_path / colour), "--times", "0.1"]) == 0
+        assert iio.imread(tmp_path / colour / "frames" / "frame_00000000.png").shape == (HEIGHT, WIDTH, 3)
+
+
+def test_wandb_offline(recording: Path, tmp_path: Path):
+    environment = os.environ | {"WANDB_MODE": "offline", "WANDB_DIR": str(tmp_path), "WANDB_SILENT": "true"}
+    command = [sys.executable, "-m", "evinr", "fit", str(recording), "--out", str(tmp_path), "--wandb", *SIZE, *SMALL]
+    subprocess.run(command, check=True, env=environment, capture_output=True, cwd=tmp_path)
+    assert list((tmp_path / "wandb").glob("offline-run-*/run-*.wandb"))
+
+
+# Render.
+
+
+def test_times_are_rendered_where_they_are_asked_for(run: Path, tmp_path: Path):
+    listed = tmp_path / "times.txt"
+    listed.write_text("# t file\n0.05 images/a.png\n0.1 images/b.png\n")
+    span = evinr.load(run).span
+    asked = {
+        "times": (["--times", "0.05", "0.1"], [0.05, 0.1]),
+        "file": (["--times-file", str(listed)], [0.05, 0.1]),
+        "fps": (["--fps", "100"], np.arange(span.start, span.end, 0.01)),
+        "count": (["--count", "3"], np.linspace(*span, 3)),
+    }
+    for name, (options, times) in asked.items():
+        out = tmp_path / name
+        assert main(["render", str(run), *options, "--out", str(out)]) == 0
+        written = [float(line.split()[0]) for line in (out / "images.txt").read_text().splitlines()]
+        np.testing.assert_allclose(written, times, atol=1e-9)
+        assert len(list(out.glob("*.png"))) == len(times)
+        assert json.loads((out / "render.json").read_text())["tone"]["tone"] == "log"
+
+
+@pytest.mark.parametrize("what", ["intensity", "rate"])
+def test_raw_numbers_are_those_of_the_api(what: str, run: Path, tmp_path: Path):
+    """Also over several batches; and the picture formats of both are written."""
+    rec = evinr.load(run)
+    times = np.linspace(*rec.span, 37)
+    assert main(["render", str(run), "--count", "37", "--what", what, "--out", str(tmp_path / "raw.npy")]) == 0
+    expected = rec.log_intensity(times) if what == "intensity" else rec.rate(times)
+    np.testing.assert_array_equal(np.load(tmp_path / "raw.npy"), expected)
+    assert main(["render", str(run), "--count", "3", "--what", what, "--out", str(tmp_path / "v.mp4")]) == 0
+    assert iio.imread(tmp_path / "v.mp4").shape[0] == 3
+    assert main(["render", str(run), "--times", "0.1", "--what", what, "--out", str(tmp_path / "png")]) == 0
+    assert iio.imread(tmp_path / "png" / "frame_00000000.png").shape[:2] == (HEIGHT, WIDTH)
+
+
+def test_render_refuses(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    out = tmp_path / "out"
+    assert "fitted span" in refused(capsys, "render", run, "--times", "5.0", "--out", out)
+    assert "one of --times" in refused(capsys, "render", run, "--out", out)
+    assert "one of --times" in refused(capsys, "render", run, "--times", "0.1", "--fps", "10", "--out", out)
+    words = tmp_path / "words.txt"
+    words.write_text("0.1\nsoon\n")
+    assert "line 2: 'soon'" in refused(capsys, "render", run, "--times-file", words, "--out", out)
+    assert "no config.json" in refused(capsys, "render", tmp_path, "--times", "0.1", "--out", out)
+    assert "no such folder" in refused(capsys, "render", tmp_path / "none", "--times", "0.1", "--out", out)
+    assert not out.exists()
+    assert main(["render", str(run), "--times", "5.0", "--extrapolate", "--out", str(out)]) == 0
+    assert "exists already" in refused(capsys, "render", run, "--times", "0.1", "--out", out)
+    assert main(["render", str(run), "--times", "0.1", "--overwrite", "--out", str(out)]) == 0
+
+
+def test_every_truncation_of_a_checkpoint_is_noticed(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    files = [path for path in (run / "checkpoint").rglob("*") if path.is_file() and path.stat().st_size]
+    assert len(files) > 3
+    for file in files:
+        whole = file.read_bytes()
+        try:
+            file.write_bytes(whole[: len(whole) // 2])
+            assert "cut short" in refused(capsys, "render", run, "--times", "0.1", "--out", tmp_path / "x")
+        finally:
+            file.write_bytes(whole)
+
+
+def test_the_tone_map_acts(run: Path, tmp_path: Path):
+    pictures = []
+    for number, options in enumerate(
+        ([], ["--tone", "linear"], ["--tone", "reinhard"], ["--gamma", "2.2"], ["--percentiles", "10", "90"])
+    ):
+        out = tmp_path / str(number)
+        assert main(["render", str(run), "--times", "0.1", "--out", str(out), *options]) == 0
+        pictures.append(iio.imread(out / "frame_00000000.png").tobytes())
+    assert len(set(pictures)) == len(pictures)
+
+
+# The command line itself.
+
+
+def test_presets_are_defaults_that_options_override():
+    plain, paper = parse(["fit", "x"]), parse(["fit", "x", "--preset", "paper", "--steps", "7"])
+    assert isinstance(plain, Fit) and isinstance(paper, Fit)
+    assert plain.fit == DEFAULT
+    assert asdict(paper.fit) == asdict(PAPER) | {"steps": 7}
+    assert paper.tone.tone == "reinhard" and paper.tone.gamma == 0.6
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["fit"], ["fit", "x", "--no-such-option"], ["fit", "x", "--steps", "0"], ["fit", "x", "--budget", "-3s"]],
+)
+def test_wrong_usage_exits_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    captured = capsys.readouterr()
+    assert "Traceback" not in captured.err + captured.out
+
+
+def test_neither_import_nor_help_starts_jax():
+    code = "import sys, evinr, evinr.__main__, converters; sys.exit('jax' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_every_public_name_is_there():
+    for name in dir(evinr):
+        assert getattr(evinr, name) is not None
+    assert callable(evinr.fit) and callable(evinr.load)
