@@ -158,12 +158,12 @@ def snapshots(
     half = config.steps // 2 if config.coarse_to_fine else config.steps
     step, progress, state = (start.step, start.progress, start.state) if start else (0, 0.0, None)
     fine = step >= half > 0 and config.coarse_to_fine
-    aim = jax.device_put(target(events, span, config, 2 if fine else 1))
+    aim = _on_device(target(events, span, config, 2 if fine else 1), config)
     net = siren.network(config, *aim.images.shape[1:])
     state = state or initial(net, config)
     while (left := plan(step)) > 0 and progress < 1:
         if config.coarse_to_fine and not fine and step >= half:
-            fine, aim = True, jax.device_put(target(events, span, config, 2))
+            fine, aim = True, _on_device(target(events, span, config, 2), config)
         count = min(CHUNK, left, left if fine or step >= half else half - step)
         at = progress + (1 - progress) * (np.arange(count) + 0.5) / left
         with jax.enable_x64(config.precision == "float64"):
@@ -173,10 +173,16 @@ def snapshots(
         yield Snapshot(state, step, progress, terms)
 
 
+def _on_device(aim: Target, config: FitConfig) -> Target:
+    with jax.enable_x64(config.precision == "float64"):  # else its weights would be rounded
+        return jax.device_put(aim)
+
+
 def initial(net: Siren, config: FitConfig) -> FitState:
     """The state before the first step."""
-    params = siren.init(net, config)
-    moments = jax.eval_shape(optax.scale_by_adam().init, params)
+    with jax.enable_x64(config.precision == "float64"):
+        params = siren.init(net, config)
+        moments = jax.eval_shape(optax.scale_by_adam().init, params)
     return FitState(params, jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), moments))
 
 

@@ -112,7 +112,7 @@ def init(net: Siren, config: FitConfig) -> Params:
     """
     rng = np.random.default_rng(config.seed)
     kind = np.float64 if config.precision == "float64" else np.float32
-    shapes = jax.eval_shape(lambda: net.init(jax.random.key(0), jnp.zeros(1)))["params"]
+    shapes = jax.eval_shape(lambda: net.init(jax.random.key(0), jnp.zeros(1, kind)))["params"]
 
     def draw(name: str) -> np.ndarray:
         rows, units = shapes[name].shape

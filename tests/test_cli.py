@@ -21,6 +21,9 @@ from evinr.cli.commands import Fit
 from evinr.config import DEFAULT, PAPER
 from evinr.simulate import Sensor
 
+# imageio leaves the pipes to ffmpeg, through which videos are read back here, to the garbage collector.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
 SMALL = ["--knots", "6", "--steps", "40", "--hidden", "8", "--basis", "6", "--frames", "5"]
 HEIGHT, WIDTH = 24, 32
 

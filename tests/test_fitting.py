@@ -202,6 +202,12 @@ def test_coarse_to_fine_doubles_the_intervals_at_half_of_the_steps(noise: Events
     assert_equal(rest.state, end.state)
 
 
+def test_coarse_to_fine_refuses_at_once_what_its_second_half_would(noise: Events):
+    config = replace(TINY, knots=400, coarse_to_fine=True)
+    with pytest.raises(InputError, match="600 events are too few for 800 intervals: pass --knots 300 or less"):
+        target(noise, WHOLE, config)
+
+
 # What is fitted.
 
 
@@ -321,7 +327,8 @@ def test_the_shape_of_the_times_leads(answered: Reconstruction, what: str, shape
 
 def test_an_odd_mosaic_has_the_size_of_its_sensor(noise: Events):
     inside = noise.x < 19
-    odd = Events(*(column[inside] for column in noise[:4]), 18, 19)
+    t, x, y, p = (column[inside] for column in noise[:4])
+    odd = Events(t, x, y, p, 18, 19)
     reconstruction = fit(odd, replace(COLOUR, steps=1))
     assert reconstruction.log_intensity(0.5).shape == (18, 19)
     assert reconstruction.intensity(0.5).shape == (18, 19, 3)
