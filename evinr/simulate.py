@@ -43,22 +43,21 @@ def simulate(scene: Scene, times: Float[np.ndarray, " n"], sensor: Sensor, seed:
     thresholds = sensor.contrast_threshold + sensor.mismatch * rng.standard_normal((2, height * width))
     on, off = np.maximum(thresholds, 0.01)
     before = before.ravel().astype(np.float64)
-    memory = before - on * rng.uniform(0, 1, before.size) + off * rng.uniform(0, 1, before.size)
-    memory = np.clip(memory, before - on, before + off)
+    memory = before - rng.uniform(-off, on)
     parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
     for start, end in zip(times[:-1], times[1:], strict=True):
         span = float(end - start)
         now = scene(float(end)).ravel().astype(np.float64)
+        # How far log intensity is above the memory, at the start of this span and (the memory leaking) at its end.
+        above, end_above = before - memory, now - memory + sensor.leak_rate * span * on
         memory -= sensor.leak_rate * span * on
         for sign, threshold in ((1, on), (-1, off)):
-            crossings = np.maximum((sign * (now - memory) / threshold).astype(np.int64), 0)
+            crossings = np.maximum((sign * end_above / threshold).astype(np.int64), 0)
             pixel = np.repeat(np.arange(crossings.size), crossings)
             nth = np.arange(pixel.size) - np.repeat(np.cumsum(crossings) - crossings, crossings) + 1
-            level = memory[pixel] + sign * nth * threshold[pixel]
-            rise = now[pixel] - before[pixel]
-            part = np.clip((level - before[pixel]) / np.where(rise == 0, np.inf, rise), 0, 1)
+            way = (sign * nth * threshold[pixel] - above[pixel]) / (end_above - above)[pixel]
             memory += sign * crossings * threshold
-            parts.append((start + span * part, pixel, np.full(pixel.size, sign)))
+            parts.append((start + span * np.clip(way, 0, 1), pixel, np.full(pixel.size, sign)))
         darkness = 1 - 0.75 * np.clip(np.exp(now), 0, 1)
         noisy = np.flatnonzero(rng.random(now.size) < sensor.shot_noise_rate * span * darkness)
         parts.append((rng.uniform(start, end, noisy.size), noisy, rng.choice([-1, 1], noisy.size)))
