@@ -138,7 +138,7 @@ def record_blocks(
 ) -> Iterator[Columns]:
     """Events stored one after another."""
     with open_array() as stream:
-        stream.seek(offset)
+        skip(stream, offset)
         for start in range(0, count, ROWS):
             records = read_values(stream, dtype, min(ROWS, count - start))
             yield Columns(*(records[field] for field in names))
@@ -151,10 +151,19 @@ def column_blocks(
     with ExitStack() as stack:
         streams = [stack.enter_context(open_array()) for open_array in openers]
         for stream, offset in zip(streams, offsets, strict=True):
-            stream.seek(offset)
+            skip(stream, offset)
         for start in range(0, count, ROWS):
             rows = min(ROWS, count - start)
             yield Columns(*(read_values(stream, dtype, rows) for stream, dtype in zip(streams, dtypes, strict=True)))
+
+
+def skip(stream: BufferedReader, count: int) -> None:
+    """Read past bytes. To seek in one member of a zip moves the others, in Python 3.13 (zipfile._SharedFile.seek)."""
+    while count:
+        read = len(stream.read(min(count, 2**20)))
+        if not read:
+            raise EOFError("an array ends early")
+        count -= read
 
 
 def read_values(stream: BufferedReader, dtype: np.dtype, count: int) -> Shaped[np.ndarray, " {count}"]:

@@ -21,8 +21,8 @@ class FitConfig:
     contrast_threshold: float = 0.2
     """Change of log intensity behind one event. Scales the answer; with --scale-free the fit itself does not depend on it."""
     scale_free: bool = True
-    """Fit in units of the contrast threshold, head rate relative to the size of the accumulated events, smoothness
-    counted once per recording. Off (original): event images are multiplied by the threshold, weights are absolute."""
+    """Fit in units of the contrast threshold, head rate relative to the size of the accumulated events, smoothness and
+    stillness counted once per recording. Off (original): event images are multiplied by the threshold, weights are absolute."""
     bayer: Bayer | None = None
     """Order of the colour filter at rows 0, 1 and columns 0, 1; unset for a gray sensor."""
     colour: Literal["mosaic", "planes"] = "mosaic"
@@ -33,8 +33,9 @@ class FitConfig:
     """Weight of the spatial total variation; scale-free, it is divided by the number of intervals."""
     variation: Literal["isotropic", "anisotropic"] = "isotropic"
     """Total variation as mean |(dx, dy)|, or (original) as mean |dx| + mean |dy|."""
-    still: float = 0.2
-    """Weight of mean |change between knots|: few events say little, and are noise more often than not."""
+    still: float = 5.0
+    """Weight of mean |change between knots|: few events say little, and are noise more often than not. Scale-free, it is
+    divided by the number of intervals."""
     constancy: float = 0.1
     """Weight of the variance of the frame means over time."""
     outlier: float = 2.0

@@ -17,7 +17,7 @@ from jaxtyping import Array, Float, Float32
 from evinr import bayer, knots, siren
 from evinr.config import DEFAULT, FitConfig
 from evinr.events import Events, InputError
-from evinr.losses import Terms, objective
+from evinr.losses import Terms, Weights, objective
 from evinr.reconstruction import Reconstruction, Span
 from evinr.siren import Params, Siren
 
@@ -37,8 +37,7 @@ class Target(NamedTuple):
     """Event images, in contrast thresholds (scale-free) or in log intensity."""
     amplitude: float
     """Mean size of the accumulated events, the unit of the head's rate; 1 where rates are absolute."""
-    smooth: float
-    """Weight of the spatial variation."""
+    weights: Weights
 
 
 class FitState(NamedTuple):
@@ -106,17 +105,23 @@ def target(events: Events, span: Span, config: FitConfig, refinement: int = 1) -
     images = planes(knots.event_images(events, used), config)
     times = span.normalise(cuts.times).astype(np.float32)
     if not config.scale_free:
-        return Target(times, images * np.float32(config.contrast_threshold), 1.0, config.smooth)
+        return Target(times, images * np.float32(config.contrast_threshold), 1.0, Weights(config.smooth, config.still))
     level = np.cumsum(images, axis=0)
     level -= level.mean(0)
-    return Target(times, images, max(float(np.abs(level, out=level).mean()), 1e-3), config.smooth / len(images))
+    amplitude = max(float(np.abs(level, out=level).mean()), 1e-3)
+    return Target(times, images, amplitude, Weights(config.smooth / len(images), config.still / len(images)))
 
 
 def planes(images: Float32[np.ndarray, "n h w"], config: FitConfig) -> Float32[np.ndarray, "n planes hh ww"]:
     """Images of the sensor as the planes that are fitted; a mosaic with an odd side is padded by one row or column."""
+    height, width = images.shape[1:]
+    least = 2 if config.bayer is None else 4  # smoothness needs neighbours
+    if min(height, width) < least:
+        raise InputError(
+            f"a {width} x {height} sensor is too small: a fit needs {least} x {least}; check --height and --width"
+        )
     if config.bayer is None:
         return images[:, None]
-    height, width = images.shape[1:]
     if config.colour == "planes":
         if height % 2 or width % 2:
             raise InputError(
@@ -211,7 +216,7 @@ def steps(
 
     def step(state: FitState, factor: Float[Array, ""]) -> tuple[FitState, Terms]:
         def loss(params: Params) -> tuple[Float[Array, ""], Terms]:
-            terms = objective(siren.log_intensity(net, params, times), images, aim.smooth, config)
+            terms = objective(siren.log_intensity(net, params, times), images, aim.weights, config)
             return terms.total, terms
 
         gradient, terms = jax.grad(loss, has_aux=True)(state.params)

@@ -21,16 +21,23 @@ class Terms(NamedTuple):
     total: Scalar
 
 
+class Weights(NamedTuple):
+    """Weights of the variation and of stillness, after scaling."""
+
+    smooth: Scalar | float
+    still: Scalar | float
+
+
 def objective(
-    log_intensity: Images, event_images: Float[Array, "k-1 planes h w"], smooth: Scalar | float, config: FitConfig
+    log_intensity: Images, event_images: Float[Array, "k-1 planes h w"], weights: Weights, config: FitConfig
 ) -> Terms:
-    """What is minimised; `smooth` is the weight of the variation after scaling."""
+    """What is minimised."""
     change = log_intensity[1:] - log_intensity[:-1]
     events = _event_error(change - event_images, config.outlier)
     variation = _variation(log_intensity, config)
     still = jnp.abs(change).mean()
     constancy = jnp.var(log_intensity.mean((1, 2, 3)), ddof=1)
-    total = events + smooth * variation + config.still * still + config.constancy * constancy
+    total = events + weights.smooth * variation + weights.still * still + config.constancy * constancy
     return Terms(events, variation, still, constancy, total)
 
 

@@ -57,7 +57,7 @@ class Reconstruction:
 
     def rate(self, t: Times, *, extrapolate: bool = False) -> Float[np.ndarray, "..."]:
         """The time derivative of log intensity in 1/s, exact (forward mode); shapes and errors as `log_intensity`."""
-        return self._evaluate(_rates, t, extrapolate) * np.float32(2 / (self.span.end - self.span.start))
+        return self._evaluate(_rates, t, extrapolate) * (2 / (self.span.end - self.span.start))
 
     def intensity(self, t: Times, *, extrapolate: bool = False) -> Float[np.ndarray, "..."]:
         """exp(log intensity), up to one positive factor; (..., H, W, 3) and demosaiced for a colour sensor."""
@@ -85,12 +85,13 @@ class Reconstruction:
 
     def check(self, seconds: Float[np.ndarray, "..."], *, extrapolate: bool = False) -> None:
         """Raise InputError for a time that is no number, or outside the fitted span (unless `extrapolate`)."""
-        finite = np.isfinite(seconds)
-        outside = (seconds < self.span.start) | (seconds > self.span.end) | ~finite
-        if not finite.all() or (outside.any() and not extrapolate):
+        allowed = np.isfinite(seconds)
+        if not extrapolate:
+            allowed &= (seconds >= self.span.start) & (seconds <= self.span.end)
+        if not allowed.all():
             raise InputError(
-                f"time {seconds[outside].flat[0]} s is outside the fitted span {self.span.start} to {self.span.end} s"
-                f" ({int(outside.sum())} of {seconds.size} times are): ask inside it, or pass --extrapolate"
+                f"time {seconds[~allowed].flat[0]} s is outside the fitted span {self.span.start} to {self.span.end} s"
+                f" ({int((~allowed).sum())} of {seconds.size} times are): ask inside it, or pass --extrapolate"
             )
 
     def save(self, folder: Path | str) -> None:
@@ -104,9 +105,9 @@ class Reconstruction:
         checkpoint.save_reconstruction(Path(folder), self)
 
     @property
-    def _unit(self) -> np.float32:
+    def _unit(self) -> float:
         """Log intensity behind one unit of the network's output."""
-        return np.float32(self.config.contrast_threshold if self.config.scale_free else 1)
+        return self.config.contrast_threshold if self.config.scale_free else 1.0
 
     def _network(self) -> Siren:
         if self.config.bayer is None:

@@ -10,7 +10,7 @@ import pytest
 
 from evinr import bayer
 from evinr.config import DEFAULT, Bayer, FitConfig
-from evinr.losses import Terms, objective
+from evinr.losses import Terms, Weights, objective
 
 ORDERS = get_args(Bayer)
 KNOTS, PLANES, HEIGHT, WIDTH = SHAPE = 5, 4, 3, 6
@@ -24,7 +24,7 @@ def terms(
     """The objective in double precision."""
     with jax.enable_x64(True):
         answer, images = (jax.numpy.asarray(values, np.float64) for values in (log_intensity, event_images))
-        return jax.tree.map(float, objective(answer, images, smooth, config))
+        return jax.tree.map(float, objective(answer, images, Weights(smooth, config.still), config))
 
 
 def random(*shape: int, seed: int = 0) -> np.ndarray:

@@ -110,7 +110,7 @@ class Golden:
     def objective(self, params: Params) -> Terms:
         """The terms at the start; to be called in double precision."""
         images, times = (jax.numpy.asarray(part, np.float64) for part in (self.target.images, self.target.times))
-        return objective(siren.log_intensity(self.net, params, times), images, self.target.smooth, self.config)
+        return objective(siren.log_intensity(self.net, params, times), images, self.target.weights, self.config)
 
     def state(self) -> FitState:
         """The state before the first step, ours to be donated."""
@@ -189,7 +189,7 @@ def test_every_loss_term(golden: Golden):
     assert_close(variation, golden["out/row_gradient_abs_mean"] + golden["out/column_gradient_abs_mean"], "variation")
     assert_close(still, golden["out/temporal_abs_mean"], "still")
     config = golden.config
-    assert_close(golden.target.smooth * variation + config.still * still, golden["out/spatial_loss"], "spatial")
+    assert_close(golden.target.weights.smooth * variation + config.still * still, golden["out/spatial_loss"], "spatial")
     assert_close(config.constancy * constancy, golden["out/const_loss"], "constancy")
     assert_close(total, golden["out/total_loss"], "total")
 

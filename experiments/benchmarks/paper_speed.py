@@ -19,6 +19,7 @@ import tyro
 from evinr import siren
 from evinr.config import PAPER
 from evinr.fitting import Target, initial, schedule, steps
+from evinr.losses import Weights
 from experiments.benchmarks.machine import RESULTS, cores, save
 
 DRIVER = """
@@ -97,7 +98,7 @@ def compare(cfg: PaperSpeed, frames: int, ask: IO[str], answers: IO[str]) -> dic
     net = siren.network(PAPER, 1, cfg.height, cfg.width)
     times = np.linspace(-1, 1, frames, dtype=np.float32)
     images = rng.standard_normal((frames - 1, 1, cfg.height, cfg.width), np.float32)
-    aim, state = jax.device_put(Target(times, images, 1.0, PAPER.smooth)), initial(net, PAPER)
+    aim, state = jax.device_put(Target(times, images, 1.0, Weights(PAPER.smooth, PAPER.still))), initial(net, PAPER)
     factors = schedule(np.zeros(cfg.steps), PAPER)
     rounds: dict[str, list[tuple[float, float]]] = {"ours": [], "original": []}
     for _ in range(1 + cfg.rounds):
