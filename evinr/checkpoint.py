@@ -79,7 +79,7 @@ def load_state(folder: Path) -> Snapshot:
     """
     tree, manifest = _read(folder, ["params", "adam"])
     state = FitState(tree["params"], optax.ScaleByAdamState(**tree["adam"]))
-    nothing = Terms(*[np.zeros(0) for _ in Terms._fields])
+    nothing = Terms(*[jax.numpy.zeros(0)] * len(Terms._fields))
     return Snapshot(state, manifest["step"], manifest["progress"], nothing)
 
 
@@ -110,7 +110,7 @@ def _write(folder: Path, trees: dict[str, Any], step: int, progress: float) -> N
     new.mkdir()
     try:
         with _quiet():
-            ocp.save_checkpointables((new / "orbax").absolute(), trees)
+            ocp.save_checkpointables(str((new / "orbax").absolute()), trees)
     except Exception as error:  # tensorstore's errors have no common base
         raise OSError(f"{current}: cannot be written ({_first_line(error)}); free some space and try again") from None
     write_json(new / "manifest.json", {"step": step, "progress": progress, "files": _sizes(new / "orbax")})
@@ -143,7 +143,7 @@ def _read(folder: Path, names: list[str]) -> tuple[dict[str, Any], dict[str, Any
 
     try:
         with _quiet():
-            tree = ocp.load_checkpointables((current / "orbax").absolute(), dict.fromkeys(names))
+            tree = ocp.load_checkpointables(str((current / "orbax").absolute()), dict.fromkeys(names))
     except Exception as error:  # tensorstore's errors have no common base
         raise InputError(f"{current}: damaged ({_first_line(error)}); fit again with --overwrite") from None
     return tree, manifest

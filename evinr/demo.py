@@ -51,7 +51,8 @@ def _wall(rng: np.random.Generator, height: int, width: int) -> Float[np.ndarray
         if rng.random() < 0.4:
             inside = np.hypot(rows - y, columns - x) < size
         wall[inside] = np.exp(rng.uniform(np.log(0.05), np.log(0.95)))
-    coarse = zoom(rng.standard_normal((height // 16 + 1, width // 16 + 1)), 16, order=3)[:height, :width]
-    texture = 0.05 * gaussian_filter(rng.standard_normal((height, width)), 1.0) / 0.28 + 0.08 * coarse
+    coarse = np.asarray(zoom(rng.standard_normal((height // 16 + 1, width // 16 + 1)), 16, order=3))[:height, :width]
+    fine = np.asarray(gaussian_filter(rng.standard_normal((height, width)), 1.0)) / 0.28
     light = 0.55 + 0.45 * np.cos(0.8 * np.pi * (columns / width - 0.7)) * np.cos(0.5 * np.pi * (rows / height - 0.4))
-    return np.clip(gaussian_filter(wall, 0.7) * np.exp(texture) * light, 0.03, 1.0)
+    soft = np.asarray(gaussian_filter(wall, 0.7))
+    return np.clip(soft * np.exp(0.05 * fine + 0.08 * coarse) * light, 0.03, 1.0)

@@ -7,9 +7,10 @@ when to save and when to stop.
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 from jaxtyping import Array, Float, Float32
@@ -200,6 +201,7 @@ def schedule(progress: Float[np.ndarray, " c"], config: FitConfig) -> Float[np.n
     return rise * 0.5 * (1 + np.cos(np.pi * past))
 
 
+# LLVM's lowest level that vectorises: 60 steps took as long, and the compiler a quarter less (0.5 s, 2 cores).
 @partial(
     jax.jit,
     static_argnames=("net", "config"),
@@ -212,7 +214,7 @@ def steps(
     """One step of AdamW for each factor of the rates, in one compiled scan; every step's terms."""
     adam = optax.scale_by_adam()
     kind = jax.tree.leaves(state.params)[0].dtype
-    times, images = aim.times.astype(kind), aim.images.astype(kind)
+    times, images = jnp.asarray(aim.times, kind), jnp.asarray(aim.images, kind)
 
     def step(state: FitState, factor: Float[Array, ""]) -> tuple[FitState, Terms]:
         def loss(params: Params) -> tuple[Float[Array, ""], Terms]:
@@ -220,10 +222,11 @@ def steps(
             return terms.total, terms
 
         gradient, terms = jax.grad(loss, has_aux=True)(state.params)
-        update, moments = adam.update(gradient, state.adam)
+        change, moments = adam.update(gradient, state.adam)
+        change = cast(dict[str, Array], change)
         params = {
             name: value
-            - (factor * _rate(name, aim.amplitude, config)).astype(kind) * (update[name] + config.weight_decay * value)
+            - (factor * _rate(name, aim.amplitude, config)).astype(kind) * (change[name] + config.weight_decay * value)
             for name, value in state.params.items()
         }
         return FitState(params, moments), terms
@@ -231,7 +234,7 @@ def steps(
     return jax.lax.scan(step, state, factors)
 
 
-def _rate(name: str, amplitude: Float[Array, ""], config: FitConfig) -> Float[Array, ""] | float:
+def _rate(name: str, amplitude: Float[Array, ""] | float, config: FitConfig) -> Float[Array, ""] | float:
     """Peak rate of a layer, by its name in `siren.Params`."""
     part, index = name.split("_")
     return config.sine_rate if part == "sine" else config.head_rate * amplitude * config.coarse_gain ** int(index)

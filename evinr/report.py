@@ -1,7 +1,7 @@
 """What people look at: the contact sheet, the loss curve, the video."""
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -63,7 +63,7 @@ def contact_sheet(path: Path, times: Sequence[float], rows: Sequence[Row]) -> No
         figure.savefig(partial, format="png")
 
 
-def loss_curve(path: Path, steps: Sequence[int], terms: dict[str, Sequence[float]]) -> None:
+def loss_curve(path: Path, steps: Sequence[int], terms: Mapping[str, Sequence[float]]) -> None:
     """Write a PNG of every term over the steps."""
     figure = Figure((6, 3.6), dpi=150, layout="constrained")
     axis = figure.subplots()

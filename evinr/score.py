@@ -35,10 +35,14 @@ def _one(log_intensity: Float[np.ndarray, "h w"], truth: Float[np.ndarray, "h w"
     ours_equal, theirs_equal = equalize_hist(ours), equalize_hist(theirs)
     return Scores(
         float(corr),
-        float(structural_similarity(ours, theirs, data_range=1)),
-        float(structural_similarity(ours_equal, theirs_equal, data_range=1)),
+        _ssim(ours, theirs),
+        _ssim(ours_equal, theirs_equal),
         float(np.square(ours_equal - theirs_equal).mean()),
     )
+
+
+def _ssim(image: np.ndarray, truth: np.ndarray) -> float:
+    return float(np.asarray(structural_similarity(image, truth, data_range=1)))
 
 
 def _stretch(image: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:

@@ -229,14 +229,20 @@ def test_the_clock_of_a_recording_does_not_matter(noise: Events):
 
 
 def test_planes_pad_an_odd_mosaic_and_refuse_it_as_whole_cells():
-    images = np.arange(2 * 3 * 5, dtype=np.float32).reshape(2, 3, 5)
+    images = np.arange(2 * 5 * 7, dtype=np.float32).reshape(2, 5, 7)
     padded = planes(images, COLOUR)
-    assert padded.shape == (2, 4, 2, 3)
+    assert padded.shape == (2, 4, 3, 4)
     np.testing.assert_array_equal(padded[:, 0], images[:, ::2, ::2])
-    np.testing.assert_array_equal(padded[:, 3, 0, :2], images[:, 1, 1::2])
-    assert not padded[:, 3, 1].any() and not padded[:, 3, :, 2].any()
-    with pytest.raises(InputError, match="a 5 x 3 sensor has no whole Bayer cells: pass --colour mosaic"):
+    np.testing.assert_array_equal(padded[:, 3, :2, :3], images[:, 1::2, 1::2])
+    assert not padded[:, 3, 2].any() and not padded[:, 3, :, 3].any()
+    with pytest.raises(InputError, match="a 7 x 5 sensor has no whole Bayer cells: pass --colour mosaic"):
         planes(images, replace(COLOUR, colour="planes"))
+
+
+@pytest.mark.parametrize("shape", [(1, 20), (20, 1)])
+def test_a_sensor_without_neighbours_is_refused(shape: tuple[int, int]):
+    with pytest.raises(InputError, match="too small: a fit needs 2 x 2"):
+        planes(np.zeros((3, *shape), np.float32), TINY)
 
 
 @pytest.mark.parametrize("config", [TINY, replace(PAPER, knots=8)])
@@ -294,7 +300,7 @@ def test_the_rate_is_the_derivative(answered: Reconstruction):
     step = 1e-5
     differences = (answered.log_intensity(TIMES + step) - answered.log_intensity(TIMES - step)) / (2 * step)
     rates = answered.rate(TIMES)
-    assert np.abs(rates - differences).max() < 1e-9 * np.abs(rates).max()
+    assert np.abs(rates - differences).max() < 1e-7 * np.abs(rates).max()
     assert np.abs(rates).max() > 0.1
 
 

@@ -159,6 +159,6 @@ def test_a_constant_is_free_and_is_not_seen(config: FitConfig):
 @pytest.mark.parametrize("config", [DEFAULT, replace(DEFAULT, bayer="grbg")])
 def test_the_gradient_of_a_flat_scene_is_finite(config: FitConfig):
     def total(log_intensity):
-        return objective(log_intensity, jax.numpy.zeros((KNOTS - 1, *SHAPE[1:])), 1.0, config).total
+        return objective(log_intensity, jax.numpy.zeros((KNOTS - 1, *SHAPE[1:])), Weights(1.0, 1.0), config).total
 
     assert np.isfinite(jax.grad(total)(jax.numpy.zeros(SHAPE))).all()

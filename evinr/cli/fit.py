@@ -65,7 +65,8 @@ def _fit(
     plan = deadline(command.fit, command.budget)
     bar = report.bar(console, "{task.fields[loss]}  {task.fields[speed]}, left")
     with _stop_signals(console) as stop, run_folder.metrics(folder, start) as metrics, bar:
-        task = bar.add_task("compiling", total=1.0, completed=start.progress if start else 0.0, speed="", loss="")
+        task = bar.add_task("compiling", total=1.0, speed="", loss="")
+        bar.update(task, completed=start.progress if start else 0.0)
         for last in snapshots(events, span, command.fit, plan=plan, start=start):
             now = time.monotonic()
             rows = _rows(step, last)
