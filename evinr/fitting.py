@@ -161,16 +161,15 @@ def snapshots(
 ) -> Iterator[Snapshot]:
     """Fit, a snapshot after every chunk of steps; `start` goes on from an earlier one, to the same result."""
     plan = plan or deadline(config, None)
-    half = config.steps // 2 if config.coarse_to_fine else config.steps
+    half = config.steps // 2 if config.coarse_to_fine else -1
     step, progress, state = (start.step, start.progress, start.state) if start else (0, 0.0, None)
-    fine = step >= half > 0 and config.coarse_to_fine
-    aim = _on_device(target(events, span, config, 2 if fine else 1), config)
-    net = siren.network(config, *aim.images.shape[1:])
-    state = state or initial(net, config)
+    aim = None
     while (left := plan(step)) > 0 and progress < 1:
-        if config.coarse_to_fine and not fine and step >= half:
-            fine, aim = True, _on_device(target(events, span, config, 2), config)
-        count = min(CHUNK, left, left if fine or step >= half else half - step)
+        if aim is None or step == half:
+            aim = _on_device(target(events, span, config, 2 if 0 <= half <= step else 1), config)
+        net = siren.network(config, *aim.images.shape[1:])
+        state = state or initial(net, config)
+        count = min(CHUNK, left, half - step if step < half else left)
         at = progress + (1 - progress) * (np.arange(count) + 0.5) / left
         with jax.enable_x64(config.precision == "float64"):
             state, terms = steps(state, aim, schedule(at, config), net=net, config=config)
