@@ -5,7 +5,6 @@ The only module that knows flax: everything else calls `network`, `init` and `lo
 
 from typing import Any, cast
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
@@ -40,7 +39,7 @@ class Siren(nn.Module):
     @nn.compact
     def __call__(self, times: Float[Array, " k"]) -> Float[Array, "k planes h w"]:
         features = times[:, None]
-        for layer, units in enumerate([self.hidden] * (self.depth + 1) + [self.basis]):
+        for layer, units in enumerate(sine_units(self)):
             features = jnp.sin(self.omega * self._affine(f"sine_{layer}", features, units, features.dtype))
         return self.omega * self._head(features)
 
@@ -49,12 +48,9 @@ class Siren(nn.Module):
 
         Adam in this basis reaches large smooth structures that a per-pixel layer needs thousands of steps for.
         """
-        sizes = [(self.height, self.width)]
-        while len(sizes) < self.levels and min(sizes[-1]) > COARSEST:
-            sizes.append((-(-sizes[-1][0] // FACTOR), -(-sizes[-1][1] // FACTOR)))
         factors = features.dtype if features.dtype == jnp.float64 else jnp.dtype(self.factors)
         total = None
-        for level, (height, width) in reversed(list(enumerate(sizes))):
+        for level, (height, width) in reversed(list(enumerate(level_sizes(self)))):
             image = self._affine(f"head_{level}", features, self.planes * height * width, factors)
             image = image.reshape(-1, self.planes, height, width)
             total = image if total is None else image + upsample(total, height, width)
@@ -69,6 +65,19 @@ class Siren(nn.Module):
             preferred_element_type=features.dtype,
             precision="highest",
         )
+
+
+def sine_units(net: Siren) -> list[int]:
+    """Units of every sine layer."""
+    return [net.hidden] * (net.depth + 1) + [net.basis]
+
+
+def level_sizes(net: Siren) -> list[tuple[int, int]]:
+    """Rows and columns of every level of the head, from fine to coarse."""
+    sizes = [(net.height, net.width)]
+    while len(sizes) < net.levels and min(sizes[-1]) > COARSEST:
+        sizes.append((-(-sizes[-1][0] // FACTOR), -(-sizes[-1][1] // FACTOR)))
+    return sizes
 
 
 def upsample(images: Float[Array, "*n a b"], height: int, width: int) -> Float[Array, "*n {height} {width}"]:
@@ -112,18 +121,25 @@ def init(net: Siren, config: FitConfig) -> Params:
     """
     rng = np.random.default_rng(config.seed)
     kind = np.float64 if config.precision == "float64" else np.float32
-    shapes = jax.eval_shape(lambda: net.init(jax.random.key(0), jnp.zeros(1, kind)))["params"]
 
-    def draw(name: str) -> np.ndarray:
-        rows, units = shapes[name].shape
-        if name.startswith("head") and config.zero_head:
-            return np.zeros((rows, units), kind)
-        inputs = rows - 1
-        limits = np.full((rows, 1), 1.0 if name == "sine_0" else (6 / inputs) ** 0.5 / net.omega, kind)
+    def draw(inputs: int, units: int, limit: float) -> np.ndarray:
+        limits = np.full((inputs + 1, 1), limit, kind)
         limits[-1] = inputs**-0.5
-        return (2 * rng.random((rows, units), kind) - 1) * limits
+        return (2 * rng.random((inputs + 1, units), kind) - 1) * limits
 
-    return {name: draw(name) for name in shapes}
+    units = sine_units(net)
+    params = {
+        f"sine_{layer}": draw(before, after, (6 / before) ** 0.5 / net.omega if layer else 1.0)
+        for layer, (before, after) in enumerate(zip([1, *units], units, strict=False))
+    }
+    for level, (height, width) in enumerate(level_sizes(net)):
+        pixels = net.planes * height * width
+        params[f"head_{level}"] = (
+            np.zeros((net.basis + 1, pixels), kind)
+            if config.zero_head
+            else draw(net.basis, pixels, (6 / net.basis) ** 0.5 / net.omega)
+        )
+    return params
 
 
 def log_intensity(net: Siren, params: Params, times: Float[Array, " k"]) -> Float[Array, "k planes h w"]:
