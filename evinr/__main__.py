@@ -19,7 +19,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(command, Fit):
             from evinr.cli import fit
 
-            return fit.run(command)
+            return fit.run(command, argv)
         from evinr.cli import render
 
         return render.run(command)
@@ -27,9 +27,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _say(str(error), 1)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        return _say(f"{where}{error.strerror or error}; mend that and try again", 1)
+        return _say(f"{where}{error.strerror or error}; see that it can be written, and that there is space", 1)
     except MemoryError:
-        return _say("out of memory; fit a shorter span (--t-start, --t-end) or fewer --knots", 1)
+        return _say("out of memory; ask for a shorter span, fewer --knots or fewer frames", 1)
     except KeyboardInterrupt:
         return _say("interrupted", 130)
 

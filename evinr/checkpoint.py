@@ -5,6 +5,7 @@ A run folder holds `config.json` (what the numbers mean) and `checkpoint/` (the 
 was cut short is known as such before anything reads it.
 """
 
+import errno
 import json
 import logging
 import shutil
@@ -107,12 +108,16 @@ def _write(folder: Path, trees: dict[str, Any], step: int, progress: float) -> N
 
     new, current, old = folder / "checkpoint.new", folder / "checkpoint", folder / "checkpoint.old"
     shutil.rmtree(new, ignore_errors=True)
+    # Orbax's threads tell of a full disk in tracebacks, so it is looked for first; 4 MB are for what it adds.
+    needed = sum(leaf.nbytes for leaf in jax.tree.leaves(trees)) + 4_000_000
+    if shutil.disk_usage(folder).free < needed:
+        raise OSError(errno.ENOSPC, f"No space left for a checkpoint of {needed / 1e6:.0f} MB", str(current))
     new.mkdir()
     try:
         with _quiet():
             ocp.save_checkpointables(str((new / "orbax").absolute()), trees)
     except Exception as error:  # tensorstore's errors have no common base
-        raise OSError(f"{current}: cannot be written ({_first_line(error)}); free some space and try again") from None
+        raise OSError(f"{current}: cannot be written ({_first_line(error)})") from None
     write_json(new / "manifest.json", {"step": step, "progress": progress, "files": _sizes(new / "orbax")})
     shutil.rmtree(old, ignore_errors=True)
     if current.exists():

@@ -75,27 +75,18 @@ class FitConfig:
     precision: Literal["bfloat16", "float32", "float64"] = "float32"
     """Numbers of the fit; bfloat16 rounds only the factors of the head's products."""
     seed: int = 0
-    """Seed of the network's initial weights."""
+    """Seed of the network's initial weights, and of the demo's scene and noise."""
 
     def __post_init__(self) -> None:
         positive = ("contrast_threshold", "hidden", "basis", "levels", "omega", "steps")
-        never_negative = (
-            "smooth",
-            "still",
-            "constancy",
-            "outlier",
-            "depth",
-            "head_rate",
-            "coarse_gain",
-            "sine_rate",
-            "weight_decay",
-        )
+        weights = ("smooth", "still", "constancy", "outlier", "weight_decay")
+        never_negative = (*weights, "depth", "head_rate", "coarse_gain", "sine_rate", "seed")
         for name in positive:
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} is {getattr(self, name)}, and must be above 0")
+            if not 0 < getattr(self, name) < float("inf"):
+                raise ValueError(f"{name} is {getattr(self, name)}, and must be above 0 and finite")
         for name in never_negative:
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"{name} is {getattr(self, name)}, and must not be below 0")
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise ValueError(f"{name} is {getattr(self, name)}, and must be 0 or more and finite")
         if self.knots is not None and self.knots < 2:
             raise ValueError(f"knots is {self.knots}: a fit needs two intervals or more")
         if not 0 <= self.warmup < 1:
@@ -128,4 +119,4 @@ PAPER = replace(
     weight_decay=0.01,
     coarse_to_fine=True,
 )
-"""EvINR as its authors' code runs it (Wang et al., ECCV 2024): one hidden group of rates, no schedule, AdamW."""
+"""EvINR as its authors' code runs it (Wang et al., ECCV 2024): AdamW at one constant rate."""

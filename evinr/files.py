@@ -18,6 +18,10 @@ def whole(path: Path) -> Iterator[Path]:
     try:
         yield partial
         os.replace(partial, path)
+    except OSError as error:
+        if error.errno is not None and error.filename is None:  # a write to a full disk does not know of which file
+            error.filename = str(path)
+        raise
     finally:
         partial.unlink(missing_ok=True)
 

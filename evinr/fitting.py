@@ -84,6 +84,8 @@ def window(events: Events, config: FitConfig, span: Span | None = None) -> tuple
     The original takes those strictly inside the span asked for and normalises by that span (so the first event is lost);
     otherwise the span is that of the events.
     """
+    if events.count == 0:
+        raise InputError("no events: a fit needs some")
     asked = span or Span(float(events.t[0]), float(events.t[-1]))
     inside = events.between(*asked)
     if config.supervision == "midpoints":
@@ -109,7 +111,9 @@ def target(events: Events, span: Span, config: FitConfig, refinement: int = 1) -
         return Target(times, images * np.float32(config.contrast_threshold), 1.0, Weights(config.smooth, config.still))
     level = np.cumsum(images, axis=0)
     level -= level.mean(0)
-    amplitude = max(float(np.abs(level, out=level).mean()), 1e-3)
+    size = np.abs(level, out=level).mean(0)
+    # Clipped, so that a hot pixel does not set the rate of all others.
+    amplitude = max(float(np.minimum(size, np.percentile(size, 99)).mean()), 1e-3)
     return Target(times, images, amplitude, Weights(config.smooth / len(images), config.still / len(images)))
 
 

@@ -75,10 +75,9 @@ def event_images(events: Events, first: Int[np.ndarray, " n_plus_1"]) -> Float32
     return images.reshape(-1, height, width)
 
 
-def require(events: Events, count: int, asked: int) -> None:
-    """Raise InputError where `asked` intervals, which make `count` in the course of a fit, need more events than there are."""
-    if events.count < count:
-        most = max(events.count * asked // count, 1)
-        raise InputError(
-            f"{events.count} events are too few for {count} intervals: pass --knots {most} or less, or fit more"
-        )
+def require(events: Events, needed: int, asked: int) -> None:
+    """Raise InputError where there are fewer events than intervals: `asked` of them, of which a fit makes `needed` later."""
+    if events.count < needed:
+        most = events.count * asked // needed
+        mend = f"pass --knots {most} or less" if most >= 2 else "give a longer recording"
+        raise InputError(f"{events.count} events are too few for {needed} intervals: {mend}")

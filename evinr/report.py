@@ -112,3 +112,13 @@ def video(path: Path, batches: Iterator[np.ndarray], fps: float, done: Callable[
                 for picture in bytes_of(np.pad(batch, odd, mode="edge")):
                     writer.append_data(picture)  # pyright: ignore[reportAttributeAccessIssue]
                 done(len(batch))
+        _require_video(partial, path)
+
+
+def _require_video(partial: Path, path: Path) -> None:
+    """imageio does not look at how ffmpeg ended; a video that was cut short has no index, and cannot be opened."""
+    try:
+        with iio.get_reader(partial, format="FFMPEG") as reader:  # pyright: ignore[reportArgumentType]
+            reader.get_meta_data()  # pyright: ignore[reportAttributeAccessIssue]
+    except (OSError, RuntimeError, IndexError, StopIteration):
+        raise OSError(f"{path}: the video could not be written whole; is the disk full?") from None

@@ -19,6 +19,12 @@ class ToneMap:
     percentiles: tuple[float, float] = (1.0, 99.0)
     """What becomes black and white, for log and linear."""
 
+    def __post_init__(self) -> None:
+        if not 0 < self.gamma < np.inf:
+            raise ValueError(f"gamma is {self.gamma}, and must be above 0")
+        if not 0 <= self.percentiles[0] < self.percentiles[1] <= 100:
+            raise ValueError(f"percentiles are {self.percentiles}, and must rise, from 0 to 100")
+
 
 PAPER = ToneMap("reinhard", 0.6)
 """The original's (EvINR's code, model.py)."""

@@ -1,8 +1,9 @@
 """The commands end to end, in temporary folders: what they write, what they refuse, and what they leave behind."""
 
-import errno
 import json
 import os
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 
 import evinr
-from evinr import demo
+from evinr import demo, report
 from evinr.__main__ import main, parse
 from evinr.cli import fit as fit_command
 from evinr.cli.commands import Fit
@@ -121,7 +122,9 @@ def test_stopped_and_resumed_equals_uninterrupted(
     with monkeypatch.context() as patch:
         patch.setattr(fit_command, "_rows", interrupted)
         assert main(command) == 130
-    assert "--resume" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    command_told = shlex.split(told.split("to go on: ")[1].strip())
+    assert command_told == ["evinr", *command, "--resume"]
     assert len(steps_of(tmp_path / "scene")) == 20 and not (tmp_path / "scene" / "video.mp4").exists()
     assert main([*command, "--resume"]) == 0
     assert steps_of(tmp_path / "scene") == steps_of(run)
@@ -150,21 +153,80 @@ def test_a_run_is_not_overwritten_unasked(run: Path, recording: Path, capsys: py
 
 @pytest.mark.parametrize("existing", [False, True])
 def test_a_full_disk_leaves_nothing_behind(
-    existing: bool, recording: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    existing: bool,
+    run: Path,
+    recording: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ):
     """And a run that was to be overwritten is still there."""
     if existing:
-        (tmp_path / "scene").mkdir()
-        (tmp_path / "scene" / "config.json").write_text("mine")
-
-    def full(*_: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device", "checkpoint")
-
-    monkeypatch.setattr(fit_command.checkpoint, "save_state", full)
+        shutil.copytree(run, tmp_path / "scene")
+    before = sorted(tmp_path.rglob("*"))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(1, 1, 0))  # pyright: ignore[reportAttributeAccessIssue]
     message = refused(capsys, "fit", recording, "--out", tmp_path, "--overwrite", *SIZE, *SMALL)
-    assert "checkpoint: No space left on device" in message
-    assert [path.name for path in tmp_path.iterdir()] == ["scene"] * existing
-    assert not existing or (tmp_path / "scene" / "config.json").read_text() == "mine"
+    assert "checkpoint: No space left" in message
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_video_that_was_cut_short_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """ffmpeg that meets a full disk leaves a file, and imageio says nothing."""
+    frames = np.zeros((2, 16, 16))
+
+    class Cut:
+        def __enter__(self) -> "Cut":
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            (tmp_path / ".partial-v.mp4").write_bytes(b"no index")
+
+        def append_data(self, _: object) -> None: ...
+
+    monkeypatch.setattr(report.iio, "get_writer", lambda *_, **__: Cut())
+    with pytest.raises(OSError, match="v.mp4: the video could not be written whole"):
+        report.video(tmp_path / "v.mp4", iter([frames]), 30.0, lambda _: None)
+    assert not list(tmp_path.iterdir())
+
+
+def test_overwrite_takes_runs_only(recording: Path, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """Never a folder that somebody else made, and never the one that holds the recording."""
+    mine = tmp_path / "scene"
+    mine.mkdir()
+    (mine / "events.txt").write_text("0.0 1 1 1\n")
+    assert "not a run folder" in refused(capsys, "fit", recording, "--out", tmp_path, "--overwrite")
+    assert "not a run folder" in refused(capsys, "fit", mine, "--out", tmp_path, "--overwrite")
+    inside = tmp_path / "inside"
+    shutil.copytree(run, inside)
+    shutil.copy(recording, inside / "scene.npy")
+    again = ["fit", inside / "scene.npy", "--out", tmp_path, "--name", "inside", "--overwrite"]
+    assert "holds the recording" in refused(capsys, *again)
+    for name in ("..", ".", "a/b"):
+        assert "one folder" in refused(capsys, "fit", recording, "--out", tmp_path, "--name", name, "--overwrite")
+    for out in (run, tmp_path, mine):
+        assert "did not make" in refused(capsys, "render", run, "--times", "0.1", "--out", out, "--overwrite")
+    assert (mine / "events.txt").exists() and (run / "checkpoint").exists()
+
+
+def test_a_name_with_brackets_and_blanks_works(recording: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert main(["fit", str(recording), "--out", str(tmp_path), "--name", "a [red] c", *SIZE, *SMALL]) == 0
+    told = capsys.readouterr().out
+    assert "a [red] c/video.mp4" in told
+    command = shlex.split(next(line for line in told.splitlines() if line.startswith("ask it")))[3:]
+    assert main(command[: command.index("--times") + 2]) == 0
+
+
+def test_pictures_that_a_finished_run_lacks_are_made_on_resume(run: Path, recording: Path, tmp_path: Path):
+    shutil.copytree(run, tmp_path / "scene")
+    (tmp_path / "scene" / "video.mp4").unlink()
+    assert main(["fit", str(recording), "--out", str(tmp_path), *SIZE, *SMALL, "--resume"]) == 0
+    assert (tmp_path / "scene" / "video.mp4").exists()
+
+
+def test_a_fit_that_diverges_says_so(recording: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    command = ["fit", recording, "--out", tmp_path, *SIZE, *SMALL, "--head-rate", "1e38"]
+    assert "diverged" in refused(capsys, *command)
+    assert not list(tmp_path.iterdir())
 
 
 def test_bad_input_leaves_nothing_behind(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
@@ -296,7 +358,19 @@ def test_presets_are_defaults_that_options_override():
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["fit"], ["fit", "x", "--no-such-option"], ["fit", "x", "--steps", "0"], ["fit", "x", "--budget", "-3s"]],
+    [
+        [],
+        ["fit"],
+        ["fit", "x", "--no-such-option"],
+        ["fit", "x", "--steps", "0"],
+        ["fit", "x", "--budget", "-3s"],
+        ["fit", "x", "--seed", "-1"],
+        ["fit", "x", "--smooth", "inf"],
+        ["fit", "x", "--frames", "0"],
+        ["fit", "x", "--percentiles", "50", "120"],
+        ["render", "x", "--times", "0", "--gamma", "0"],
+        ["render", "x", "--times", "0", "--play", "0"],
+    ],
 )
 def test_wrong_usage_exits_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]):
     with pytest.raises(SystemExit) as caught:

@@ -62,6 +62,10 @@ class Fit:
     fit: FitConfig = config.DEFAULT
     tone: ToneMap = field(default_factory=ToneMap)
 
+    def __post_init__(self) -> None:
+        if self.frames < 1 or not 0 < self.fps < float("inf"):
+            raise ValueError(f"frames is {self.frames} and fps {self.fps}: both must be above 0")
+
 
 PRESETS = {
     "default": Fit(),
@@ -100,3 +104,8 @@ class Render:
     """The picture is raised to 1 / gamma."""
     percentiles: tuple[float, float] | None = None
     """What becomes black and white, for log and linear."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.play < float("inf"):
+            raise ValueError(f"play is {self.play}, and must be above 0")
+        ToneMap(self.tone or "log", 1.0 if self.gamma is None else self.gamma, self.percentiles or (1.0, 99.0))

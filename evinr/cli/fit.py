@@ -2,15 +2,17 @@
 
 import json
 import resource
+import shlex
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 
 from evinr import checkpoint, report
@@ -28,49 +30,65 @@ Log = Callable[[dict[str, Any]], None]
 """Takes the numbers of one step, `step` among them."""
 
 
-def run(command: Fit) -> int:
-    """Fit, write the run folder, and say where things are."""
-    console = Console(highlight=False, soft_wrap=True)
+def run(command: Fit, argv: Sequence[str]) -> int:
+    """Fit, write the run folder, and say where things are. `argv` is how the command was given."""
+    console = Console(highlight=False, soft_wrap=True, markup=False)
     folder = run_folder.choose(command)
     given = source.read(command, console)
-    events, span = window(given.events, command.fit, given.asked)
-    source.tell(console, given, events, span, len(target(events, span, command.fit).images))
+    try:
+        events, span = window(given.events, command.fit, given.asked)
+        intervals = len(target(events, span, command.fit).images)
+    except InputError as error:
+        raise InputError(f"{command.source}: {error}") from None
+    source.tell(console, given, events, span, intervals)
     empty = Reconstruction({}, command.fit, events.height, events.width, span)
     about = checkpoint.meaning(empty) | {"tone": asdict(command.tone), "read": asdict(command.read)} | given.about
     start = run_folder.resumed(folder, about) if command.resume else None
-    if start and start.progress >= 1:
+    done = start is not None and start.progress >= 1
+    if start and done and outputs.exist(folder):
         console.print(f"{folder} is finished, at step {start.step}: nothing to resume")
         return 0
-    with run_folder.opened(folder, command), _wandb(command, folder, about) as log:
+    with run_folder.opened(folder, command), _wandb(command, folder, about) as log, _stop_signals(console) as stop:
         if start is None:
             write_json(folder / "config.json", about)
-        last = _fit(command, console, folder, events, span, start, log)
+        last = start if start and done else _fit(command, console, folder, events, span, start, log, stop)
         if last.progress < 1:
-            again = f"evinr fit {command.source} --out {command.out} --name {folder.name} --resume"
-            console.print(f"stopped at step {last.step} and saved; to go on: [bold]{again}[/] and the same options")
+            again = shlex.join(
+                ["evinr", *(word for word in argv if word != "--overwrite"), *["--resume"] * (start is None)]
+            )
+            console.print(f"stopped at step {last.step} and saved; to go on: {again}")
             return 130
         outputs.write(command, console, folder, given, reconstruction(last, events, span, command.fit))
-    console.print(f"video    [bold]{folder / 'video.mp4'}[/]\npreview  [bold]{folder / 'preview.png'}[/]")
-    ask = f"evinr render {folder} --times {(span.start + span.end) / 2:.4f}"
-    console.print(f"ask it   [bold]{ask}[/]   ({span.start:.6g} to {span.end:.6g} s)")
+    console.print(f"video    {folder / 'video.mp4'}\npreview  {folder / 'preview.png'}")
+    ask = shlex.join(["evinr", "render", str(folder), "--times", f"{(span.start + span.end) / 2:.4f}"])
+    console.print(f"ask it   {ask}   ({span.start:.6f} to {span.end:.6f} s)")
     return 0
 
 
 def _fit(
-    command: Fit, console: Console, folder: Path, events: Events, span: Span, start: Snapshot | None, log: Log
+    command: Fit,
+    console: Console,
+    folder: Path,
+    events: Events,
+    span: Span,
+    start: Snapshot | None,
+    log: Log,
+    stop: list[int],
 ) -> Snapshot:
     """Run the fit; the last snapshot, saved. Its progress is below 1 if a signal stopped it."""
     begin = saved = tick = time.monotonic()
     last, step = start, start.step if start else 0
     plan = deadline(command.fit, command.budget)
     bar = report.bar(console, "{task.fields[loss]}  {task.fields[speed]}, left")
-    with _stop_signals(console) as stop, run_folder.metrics(folder, start) as metrics, bar:
+    with run_folder.metrics(folder, start) as metrics, bar:
         task = bar.add_task("compiling", total=1.0, speed="", loss="")
         bar.update(task, completed=start.progress if start else 0.0)
         for last in snapshots(events, span, command.fit, plan=plan, start=start):
             now = time.monotonic()
             rows = _rows(step, last)
             rows[-1] |= {"seconds": round(now - begin, 3), "memory_mb": round(_peak_mb())}
+            if not np.isfinite(rows[-1]["total"]):
+                raise InputError(f"{command.source}: the fit diverged by step {last.step}; pass lower rates or weights")
             metrics.write("".join(json.dumps(row) + "\n" for row in rows))
             metrics.flush()
             for row in rows:
@@ -109,7 +127,7 @@ def _stop_signals(console: Console) -> Iterator[list[int]]:
         if seen:
             raise KeyboardInterrupt
         seen.append(number)
-        console.print("stopping after these steps; once more to stop at once, without saving")
+        console.print("stopping as soon as this is saved; once more to stop at once")
 
     before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -17,6 +17,11 @@ COLUMNS = 5
 """Times on the contact sheet."""
 
 
+def exist(folder: Path) -> bool:
+    """Whether a run has all its pictures."""
+    return all((folder / name).exists() for name in ("loss.png", "video.mp4", "preview.png"))
+
+
 def write(command: Fit, console: Console, folder: Path, source: Source, result: Reconstruction) -> None:
     """`loss.png`, `video.mp4` and `preview.png`, and the scores where truth is known."""
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]

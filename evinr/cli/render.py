@@ -25,18 +25,22 @@ def run(command: Render) -> int:
     times = _times(command, result.span)
     result.check(times, extrapolate=command.extrapolate)  # before anything is written
     out = command.out or command.run / ("frames" if command.what == "intensity" else "rate")
+    if out.suffix not in ("", ".npy", ".mp4"):
+        raise InputError(f"{out}: {out.suffix} is not written here; give .mp4, .npy, or a folder for PNG frames")
+    if out.is_dir() and not (out / "render.json").is_file():
+        raise InputError(f"{out}: is a folder that `evinr render` did not make; pass another --out")
     if out.exists() and not command.overwrite:
         raise InputError(f"{out}: exists already; pass --overwrite or another --out")
     out.parent.mkdir(parents=True, exist_ok=True)
-    console = Console(highlight=False, soft_wrap=True)
-    with report.progress(console, out.name, len(times)) as advance:
+    console = Console(highlight=False, soft_wrap=True, markup=False)
+    with report.progress(console, "frames", len(times)) as advance:
         if out.suffix == ".npy":
             _raw(out, result, times, command, advance)
         elif out.suffix == ".mp4":
             report.video(out, _pictures(result, times, command), command.play, advance)
         else:
             _folder(out, result, times, command, advance)
-    console.print(f"{len(times)} frames from {times[0]:.6g} to {times[-1]:.6g} s in [bold]{out}[/]")
+    console.print(f"{len(times)} frames from {times[0]:.6f} to {times[-1]:.6f} s in {out}")
     return 0
 
 
@@ -50,7 +54,7 @@ def _times(command: Render, span: Span) -> Float[np.ndarray, " n"]:
     if command.times_file is not None:
         return _times_of(command.times_file)
     if command.fps is not None:
-        if not command.fps > 0:
+        if not 0 < command.fps < np.inf:
             raise InputError(f"--fps is {command.fps:g}: give a number above 0")
         return span.start + np.arange(int((span.end - span.start) * command.fps + 1e-9) + 1) / command.fps
     if command.count is None or command.count < 1:

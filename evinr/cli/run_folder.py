@@ -18,9 +18,17 @@ def choose(command: Fit) -> Path:
     """The run's folder.
 
     Raises:
-        InputError: it exists, and neither --resume nor --overwrite is given; or it does not, and --resume is.
+        InputError: it exists, and neither --resume nor --overwrite is given; it does not, and --resume is; it is to be
+            overwritten and is no run, or holds the recording.
     """
-    folder = command.out / (command.name or _name(command.source))
+    name = command.name or _name(command.source)
+    if Path(name).name != name or name in (".", ".."):
+        raise InputError(f"--name {name}: give the name of one folder; --out says where it is")
+    folder = command.out / name
+    if folder.exists() and command.overwrite:
+        checkpoint.read_meaning(folder)  # anything else is somebody's
+        if Path(command.source).resolve().is_relative_to(folder.resolve()):
+            raise InputError(f"{folder}: holds the recording itself; pass another --name or --out")
     if command.resume and not folder.is_dir():
         raise InputError(f"{folder}: no such run to resume; pass its --name, or leave out --resume")
     if folder.exists() and not (command.resume or command.overwrite):
@@ -29,10 +37,10 @@ def choose(command: Fit) -> Path:
 
 
 def _name(source: str) -> str:
-    path = Path(source)
-    if path.stem in ("events", ""):  # IJRR's text is always called so; its folder has the name
-        return path.resolve().parent.name or "run"
-    return path.stem
+    path = Path(source).resolve()
+    if path.stem == "events":  # IJRR's text is always called so; its folder has the name
+        path = path.parent
+    return (path.name if path.is_dir() else path.stem) or "run"
 
 
 def resumed(folder: Path, about: dict[str, Any]) -> Snapshot:
@@ -44,11 +52,9 @@ def resumed(folder: Path, about: dict[str, Any]) -> Snapshot:
     checkpoint.read_meaning(folder)
     before = json.loads((folder / "config.json").read_text())
     now = json.loads(json.dumps(about))
-    if (before.get("source"), before.get("sha256")) != (now["source"], now["sha256"]):
-        raise InputError(
-            f"{folder}: is a fit of {before.get('source')}, or of what it was; give that, or another --name"
-        )
-    for part in ("config", "read"):
+    if before.get("sha256") != now["sha256"]:
+        raise InputError(f"{folder}: is a fit of another recording, {before.get('source')}; pass another --name")
+    for part in ("config", "read", "tone"):
         for name, value in now[part].items():
             if (old := before.get(part, {}).get(name)) != value:
                 what = f"{name} was {old} and is now {value}"
@@ -86,7 +92,9 @@ def metrics(folder: Path, start: Snapshot | None) -> Iterator[TextIO]:
     """`metrics.jsonl` to append to; when resuming, without the steps that will be taken again."""
     path = folder / "metrics.jsonl"
     if start is not None and path.exists():
-        kept = [line for line in path.read_text().splitlines(keepends=True) if json.loads(line)["step"] <= start.step]
+        lines = path.read_text().splitlines(keepends=True)
+        # The last line may be cut where a machine died while writing it.
+        kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= start.step]
         with whole(path) as partial:
             partial.write_text("".join(kept))
     with path.open("a" if start else "w") as file:

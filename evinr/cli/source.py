@@ -1,7 +1,6 @@
 """What `evinr fit` is given: a recording through the door, or a simulated scene; and what is said of it."""
 
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,7 +10,7 @@ import converters
 from converters import Frames
 from evinr import demo
 from evinr.cli.commands import Fit
-from evinr.events import Events
+from evinr.events import Events, InputError
 from evinr.reconstruction import Span
 from evinr.simulate import Scene, Sensor
 
@@ -29,8 +28,8 @@ class Source(NamedTuple):
 
 
 def is_demo(command: Fit) -> bool:
-    """`demo` is the simulation, unless there is a file of that name."""
-    return command.source == "demo" and not Path("demo").exists()
+    """`demo` is the simulation; a recording of that name is `./demo`."""
+    return command.source == "demo"
 
 
 def read(command: Fit, console: Console) -> Source:
@@ -50,7 +49,11 @@ def read(command: Fit, console: Console) -> Source:
 
 def _simulated(command: Fit) -> Source:
     height, width = command.read.size[:2] if command.read.size else (180, 240)
-    duration, sensor = command.read.t_end or 0.5, Sensor()
+    duration, sensor = 0.5 if command.read.t_end is None else command.read.t_end, Sensor()
+    if min(height, width) < 16 or not 0.05 <= duration <= 10 or command.read.t_start is not None:
+        raise InputError(
+            "demo: is simulated from 0 to --t-end, 0.05 to 10 s, on --height and --width of 16 or more; pass such"
+        )
     events, truth = demo.recording(height, width, duration, sensor, command.fit.seed)
     assumption = (
         f"simulated: {duration:g} s of a moving scene, {width} x {height}, contrast threshold "
@@ -63,12 +66,12 @@ def _simulated(command: Fit) -> Source:
 
 def tell(console: Console, source: Source, events: Events, span: Span, intervals: int) -> None:
     """Say what was read, what was assumed, and what will be fitted."""
-    console.print(f"[bold]{source.about['source']}[/]: {source.about['format']}")
+    console.print(f"{source.about['source']}: {source.about['format']}")
     for assumption in source.about["assumptions"]:
         console.print(f"  {assumption}")
     seconds = span.end - span.start
     console.print(
-        f"  {events.count} events from {span.start:.6g} to {span.end:.6g} s ({seconds:.4g} s), "
+        f"  {events.count} events from {span.start:.6f} to {span.end:.6f} s ({seconds:.4g} s), "
         f"{events.count / seconds:,.0f} a second, {float(np.mean(events.p > 0)):.0%} of them rising"
     )
     if source.frames is not None:
