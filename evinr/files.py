@@ -9,6 +9,17 @@ from typing import Any
 
 
 @contextmanager
+def named(path: Path) -> Iterator[None]:
+    """Errors of the system name `path`: a write to a full disk does not know of which file."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and error.filename is None:
+            error.filename = str(path)
+        raise
+
+
+@contextmanager
 def whole(path: Path) -> Iterator[Path]:
     """A temporary name to write to, which becomes `path` at the end, and is gone after an error.
 
@@ -16,12 +27,9 @@ def whole(path: Path) -> Iterator[Path]:
     """
     partial = path.with_name(f".partial-{path.name}")
     try:
-        yield partial
-        os.replace(partial, path)
-    except OSError as error:
-        if error.errno is not None and error.filename is None:  # a write to a full disk does not know of which file
-            error.filename = str(path)
-        raise
+        with named(path):
+            yield partial
+            os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
 

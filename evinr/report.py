@@ -106,19 +106,22 @@ def video(path: Path, batches: Iterator[np.ndarray], fps: float, done: Callable[
         warnings.filterwarnings("ignore", message=r"os\.fork", category=RuntimeWarning)
         # quality 8 of 10: at 5, the default, flat regions of a reconstruction show blocks
         writer = iio.get_writer(partial, format="FFMPEG", fps=fps, quality=8, macro_block_size=2)  # pyright: ignore[reportArgumentType]
-        with writer:
-            for batch in batches:
-                odd = [(0, 0), (0, batch.shape[1] % 2), (0, batch.shape[2] % 2)] + [(0, 0)] * (batch.ndim - 3)
-                for picture in bytes_of(np.pad(batch, odd, mode="edge")):
-                    writer.append_data(picture)  # pyright: ignore[reportAttributeAccessIssue]
-                done(len(batch))
-        _require_video(partial, path)
+        try:
+            with writer:
+                for batch in batches:
+                    odd = [(0, 0), (0, batch.shape[1] % 2), (0, batch.shape[2] % 2)] + [(0, 0)] * (batch.ndim - 3)
+                    for picture in bytes_of(np.pad(batch, odd, mode="edge")):
+                        writer.append_data(picture)  # pyright: ignore[reportAttributeAccessIssue]
+                    done(len(batch))
+            _require_video(partial)
+        except OSError:
+            raise OSError(f"{path}: the video could not be written whole") from None
 
 
-def _require_video(partial: Path, path: Path) -> None:
+def _require_video(path: Path) -> None:
     """imageio does not look at how ffmpeg ended; a video that was cut short has no index, and cannot be opened."""
     try:
-        with iio.get_reader(partial, format="FFMPEG") as reader:  # pyright: ignore[reportArgumentType]
+        with iio.get_reader(path, format="FFMPEG") as reader:  # pyright: ignore[reportArgumentType]
             reader.get_meta_data()  # pyright: ignore[reportAttributeAccessIssue]
-    except (OSError, RuntimeError, IndexError, StopIteration):
-        raise OSError(f"{path}: the video could not be written whole; is the disk full?") from None
+    except (RuntimeError, IndexError, StopIteration):
+        raise OSError("no index") from None

@@ -208,10 +208,16 @@ def test_overwrite_takes_runs_only(recording: Path, run: Path, tmp_path: Path, c
     assert (mine / "events.txt").exists() and (run / "checkpoint").exists()
 
 
-def test_a_name_with_brackets_and_blanks_works(recording: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    assert main(["fit", str(recording), "--out", str(tmp_path), "--name", "a [red] c", *SIZE, *SMALL]) == 0
+def test_names_with_blanks_work_and_those_that_orbax_cannot_read_are_refused(
+    recording: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    assert "Orbax" in refused(capsys, "fit", recording, "--out", tmp_path, "--name", "a [red] c")
+    brackets = tmp_path / "x[1].npy"
+    shutil.copy(recording, brackets)
+    assert main(["fit", str(brackets), "--out", str(tmp_path), *SIZE, *SMALL]) == 0
+    assert "x_1_/video.mp4" in capsys.readouterr().out
+    assert main(["fit", str(recording), "--out", str(tmp_path), "--name", "a b", *SIZE, *SMALL]) == 0
     told = capsys.readouterr().out
-    assert "a [red] c/video.mp4" in told
     command = shlex.split(next(line for line in told.splitlines() if line.startswith("ask it")))[3:]
     assert main(command[: command.index("--times") + 2]) == 0
 

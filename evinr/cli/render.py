@@ -14,7 +14,7 @@ from rich.console import Console
 from evinr import checkpoint, render, report
 from evinr.cli.commands import Render
 from evinr.events import InputError
-from evinr.files import whole, write_json
+from evinr.files import named, whole, write_json
 from evinr.reconstruction import Reconstruction, Span
 from evinr.tonemap import ToneMap
 
@@ -116,7 +116,7 @@ def _folder(
     partial.mkdir()
     try:
         done = 0
-        with (partial / "images.txt").open("w") as index:
+        with named(out), (partial / "images.txt").open("w") as index:
             for batch in _pictures(result, times, command):
                 for time, picture in zip(times[done : done + len(batch)], report.bytes_of(batch), strict=True):
                     name = f"frame_{done:08d}.png"

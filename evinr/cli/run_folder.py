@@ -1,6 +1,7 @@
 """The folder of a run: made when there is something to put into it, gone with an error, never overwritten unasked."""
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,9 @@ from evinr.cli.commands import Fit
 from evinr.events import InputError
 from evinr.files import whole
 from evinr.fitting import Snapshot
+
+UNREADABLE = "[]*?"
+"""Orbax takes paths with these for patterns, and finds nothing."""
 
 
 def choose(command: Fit) -> Path:
@@ -25,6 +29,10 @@ def choose(command: Fit) -> Path:
     if Path(name).name != name or name in (".", ".."):
         raise InputError(f"--name {name}: give the name of one folder; --out says where it is")
     folder = command.out / name
+    if set(UNREADABLE) & set(str(folder.absolute())):
+        raise InputError(
+            f"{folder}: Orbax reads no folder with one of {UNREADABLE} in its path; pass another --name or --out"
+        )
     if folder.exists() and command.overwrite:
         checkpoint.read_meaning(folder)  # anything else is somebody's
         if Path(command.source).resolve().is_relative_to(folder.resolve()):
@@ -40,7 +48,8 @@ def _name(source: str) -> str:
     path = Path(source).resolve()
     if path.stem == "events":  # IJRR's text is always called so; its folder has the name
         path = path.parent
-    return (path.name if path.is_dir() else path.stem) or "run"
+    name = (path.name if path.is_dir() else path.stem) or "run"
+    return re.sub(f"[{re.escape(UNREADABLE)}]", "_", name)
 
 
 def resumed(folder: Path, about: dict[str, Any]) -> Snapshot:
