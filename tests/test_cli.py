@@ -126,6 +126,8 @@ def test_stopped_and_resumed_equals_uninterrupted(
     command_told = shlex.split(told.split("to go on: ")[1].strip())
     assert command_told == ["evinr", *command, "--resume"]
     assert len(steps_of(tmp_path / "scene")) == 20 and not (tmp_path / "scene" / "video.mp4").exists()
+    with (tmp_path / "scene" / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 21, "eve')  # as a machine that dies leaves it
     assert main([*command, "--resume"]) == 0
     assert steps_of(tmp_path / "scene") == steps_of(run)
     for name, value in parameters(run).items():
