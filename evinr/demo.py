@@ -8,7 +8,7 @@ from evinr.events import Events
 from evinr.simulate import Scene, Sensor, simulate
 
 SAMPLES_PER_SECOND = 600
-"""The fastest pixel moves 0.3 columns between two samples of a 240 x 180 sensor."""
+"""The scene moves by less than half a pixel between two samples of a 240 x 180 sensor."""
 
 
 def recording(height: int, width: int, seconds: float, sensor: Sensor, seed: int) -> tuple[Events, Scene]:

@@ -8,7 +8,7 @@ from jaxtyping import Float32, Float64, Int
 from evinr.events import Events, InputError
 
 EVENTS_PER_PIXEL = 0.05
-"""Aimed at in one interval. On slider_depth 0.05 (23 intervals) gave the best SSIM of 0.023 to 0.1."""
+"""Aimed at in one interval. On slider_depth that makes 23 intervals; 35 and 50 scored worse, 15 much the same."""
 FEWEST, MOST = 8, 50
 
 

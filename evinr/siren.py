@@ -14,10 +14,10 @@ from evinr.config import FitConfig
 
 Params = Any
 """Parameters of the network: `sine_i` are its layers, `head_l` its output at 1 / FACTOR^l of the resolution. Matrices of
-inputs + 1 rows, the last of them the bias: one array a layer is a third less to compile."""
+inputs + 1 rows, the last of them the bias."""
 
 FACTOR = 4
-"""Ratio of resolution between levels of the head. 2 gave the same scores and took twice the time, in steps and to compile."""
+"""Ratio of resolution between levels of the head. 2 gave the same scores, but took a quarter longer to compile."""
 
 COARSEST = 16
 """Levels stop when a side is this short, in pixels."""

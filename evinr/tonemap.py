@@ -13,7 +13,7 @@ class ToneMap:
 
     tone: Literal["log", "linear", "reinhard"] = "log"
     """What is shown: log intensity or intensity, both stretched between two percentiles of the whole video, or (original)
-    Reinhard's I / (1 + I), which is not stretched."""
+    Reinhard's I / (1 + I) (Reinhard et al., 2002), which is not stretched."""
     gamma: float = 1.0
     """The picture is raised to 1 / gamma."""
     percentiles: tuple[float, float] = (1.0, 99.0)
@@ -53,11 +53,6 @@ def picture(intensity: Float[np.ndarray, "*s"], exposure: Exposure, tone: ToneMa
     shown = _shown(intensity * exposure.gain, tone)
     unit = np.clip((shown - exposure.black) / (exposure.white - exposure.black), 0, 1)
     return unit ** (1 / tone.gamma)
-
-
-def reinhard(log_intensity: Float[np.ndarray, "*s"], gamma: float) -> Float[np.ndarray, "*s"]:
-    """(I / (1 + I))^(1 / gamma) with I = exp(log intensity) (Reinhard et al., 2002, as EvINR uses it)."""
-    return _shown(np.exp(log_intensity), ToneMap("reinhard")) ** (1 / gamma)
 
 
 def _shown(intensity: Float[np.ndarray, "*s"], tone: ToneMap) -> Float[np.ndarray, "*s"]:

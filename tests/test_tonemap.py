@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from evinr.tonemap import PAPER, ToneMap, expose, picture, reinhard
+from evinr.tonemap import PAPER, ToneMap, expose, picture
 
 RNG = np.random.default_rng(0)
 INTENSITY = np.exp(2 * RNG.standard_normal((4, 10, 12)))
@@ -47,5 +47,5 @@ def test_a_flat_picture_is_flat():
 
 def test_reinhard_is_the_formula():
     log = np.array([-2.0, 0.0, 3.0])
-    np.testing.assert_allclose(reinhard(log, 0.6), (np.exp(log) / (1 + np.exp(log))) ** (1 / 0.6))
-    np.testing.assert_allclose(picture(np.exp(log), expose(np.exp(log), False, PAPER), PAPER), reinhard(log, 0.6))
+    shown = picture(np.exp(log), expose(np.exp(log), False, PAPER), PAPER)
+    np.testing.assert_allclose(shown, (np.exp(log) / (1 + np.exp(log))) ** (1 / 0.6))

@@ -27,14 +27,9 @@ class Source(NamedTuple):
     """For `config.json`: source, sha256, format, assumptions, version."""
 
 
-def is_demo(command: Fit) -> bool:
-    """`demo` is the simulation; a recording of that name is `./demo`."""
-    return command.source == "demo"
-
-
 def read(command: Fit, console: Console) -> Source:
-    """The recording that the command names."""
-    if is_demo(command):
+    """The recording that the command names; `demo` is the simulation, a recording of that name `./demo`."""
+    if command.source == "demo":
         return _simulated(command)
     with console.status(f"reading {command.source}"):
         events, frames, format, assumptions = converters.read(command.source, command.read)
