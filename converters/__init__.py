@@ -1,8 +1,10 @@
 """The door through which recordings come in: `read` takes a file or folder of any known format."""
 
-from converters.checks import ReadOptions as ReadOptions
 from converters.checks import events_from_columns as events_from_columns
 from converters.door import fingerprint as fingerprint
+from converters.door import open_stream as open_stream
 from converters.door import read as read
 from converters.frames import Frames as Frames
+from converters.options import ReadOptions as ReadOptions
 from converters.recording import Recording as Recording
+from converters.stream import Stream as Stream

@@ -5,6 +5,7 @@ and nothing is allocated because a header says so.
 """
 
 import os
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from functools import partial
@@ -12,18 +13,17 @@ from io import BufferedReader
 from pathlib import Path
 from tokenize import TokenError
 from typing import NamedTuple
-from zipfile import ZipFile
 
 import numpy as np
 from jaxtyping import Shaped
 
-from converters.checks import Columns, ReadOptions, events_from_blocks
-from converters.files import open_in_zip, open_regular
-from converters.recording import Recording
+from converters import clock
+from converters.files import Members, open_regular, zip_members
+from converters.options import Order, ReadOptions
+from converters.sensors import known_sensor
+from converters.stream import BLOCK, WHOLE, Columns, Stream, Unit, Window
 from evinr.events import InputError
 
-ROWS = 1_000_000
-"""Events read at once."""
 NAMES = (("t", "x", "y", "p"), ("ts", "xs", "ys", "ps"))
 """What the columns are called in npz and structured arrays."""
 OpenArray = Callable[[], BufferedReader]
@@ -38,41 +38,57 @@ class Header(NamedTuple):
     offset: int
 
 
-def read_npy(path: Path, name: str, options: ReadOptions) -> Recording:
+def open_npy(path: Path, name: str, options: ReadOptions) -> Stream:
     """Events from an npy. Raises InputError."""
-    return table_recording(name, "npy", partial(open_regular, path, name), os.path.getsize(path), options)
+    return table_stream(name, "npy", (path,), partial(open_regular, path, name), path.stat().st_size, options)
 
 
-def read_npz(archive: ZipFile, name: str, options: ReadOptions) -> Recording:
+def open_npz(path: Path, name: str, options: ReadOptions) -> Stream:
     """Events from an npz with one array, or with the columns t, x, y, p or ts, xs, ys, ps. Raises InputError."""
-    arrays = {member.filename.removesuffix(".npy"): member for member in archive.infolist()}
+    archive = zip_members(path, name)
+    arrays = {member.removesuffix(".npy"): member for member in archive.names}
     names = next((names for names in NAMES if set(names) <= set(arrays)), None)
     if names is None:
         if len(arrays) > 1:
             found = ", ".join(list(arrays)[:10])
             raise InputError(f"{name}: holds {found}; expected one N x 4 array, or t, x, y and p: save these")
         [member] = arrays.values()
-        opener = partial(open_in_zip, archive, name, member.filename)
-        return table_recording(f"{name}/{member.filename}", "npz", opener, member.file_size, options)
-    openers = [partial(open_in_zip, archive, name, arrays[column].filename) for column in names]
-    headers = []
-    for column, opener in zip(names, openers, strict=True):
-        with opener() as stream:
-            headers.append(read_header(f"{name}/{column}", stream, arrays[column].file_size))
-        require_numbers(f"{name}/{column}", headers[-1].dtype)
+        opener = partial(archive.open, member)
+        return table_stream(f"{name}/{member}", "npz", (path,), opener, archive.sizes(member), options)
+    headers = [column_header(archive, arrays[column]) for column in names]
     if len({header.shape for header in headers}) > 1 or len(headers[0].shape) != 1:
         shapes = ", ".join(f"{column} {header.shape}" for column, header in zip(names, headers, strict=True))
         raise InputError(f"{name}: columns of shapes {shapes}; expected four of one shape (N,): save them so")
-    offsets, dtypes = [header.offset for header in headers], [header.dtype for header in headers]
-    blocks = column_blocks(openers, offsets, dtypes, headers[0].shape[0])
-    return array_recording(name, f"npz of columns {' '.join(names)}", blocks, dtypes[0], options)
+    openers = [partial(archive.open, arrays[column]) for column in names]
+    count, notes = headers[0].shape[0], list[str]()
+    # The torch port of ESIM (rpg_vid2e) saves x, y, t, p in this order, with int64 nanoseconds.
+    esim = options.time_unit is None and list(arrays) == ["x", "y", "t", "p"] and headers[0].dtype == np.int64
+    if esim:
+        notes.append("times were taken for nanoseconds, as ESIM saves them (--time-unit says another)")
+
+    def blocks(_: Window) -> Iterator[Columns]:
+        return noting_coarse_times(column_blocks(openers, headers, 0, count, name), notes)
+
+    unit = "ns" if esim else options.time_unit or "s"
+    return Stream(f"npz of columns {' '.join(names)}", (path,), unit, blocks, count=count, notes=notes)
 
 
-def table_recording(name: str, kind: str, open_array: OpenArray, size: int, options: ReadOptions) -> Recording:
+def column_header(members: Members, member: str) -> Header:
+    """The header of an array of real numbers in a folder or zip. Raises InputError."""
+    where = f"{members.name}/{member.removesuffix('.npy')}"
+    with members.open(member) as stream:
+        header = read_header(where, stream, members.sizes(member))
+    require_numbers(where, header.dtype)
+    return header
+
+
+def table_stream(
+    name: str, kind: str, files: tuple[Path, ...], open_array: OpenArray, size: int, options: ReadOptions
+) -> Stream:
     """Events from one array of `size` bytes with its header: N x 4 in either memory order, or structured."""
     with open_array() as stream:
         header = read_header(name, stream, size)
-    shape, dtype = header.shape, header.dtype
+    shape, dtype, notes = header.shape, header.dtype, list[str]()
     if dtype.names:
         names = next((names for names in NAMES if set(names) <= set(dtype.names)), None)
         if names is None or len(shape) != 1:
@@ -81,31 +97,91 @@ def table_recording(name: str, kind: str, open_array: OpenArray, size: int, opti
             )
         for field in names:
             require_numbers(f"{name}: field {field}", dtype[field])
-        blocks = record_blocks(open_array, header.offset, dtype, names, shape[0])
-        return array_recording(name, f"structured {kind}", blocks, dtype[names[0]], options)
-    require_numbers(name, dtype)
-    if len(shape) != 2 or shape[1] != 4:
-        hint = "save its transpose" if len(shape) == 2 and shape[0] == 4 else "save the four columns t, x, y, p"
-        raise InputError(f"{name}: shape {shape}, expected (N, 4); {hint}")
-    if header.fortran:
-        offsets = [header.offset + column * shape[0] * dtype.itemsize for column in range(4)]
-        blocks = column_blocks([open_array] * 4, offsets, [dtype] * 4, shape[0])
+        kind, table = f"structured {kind}", Table(name, open_array, header, dtype, names)
     else:
-        blocks = record_blocks(
-            open_array, header.offset, np.dtype([(field, dtype) for field in "txyp"]), NAMES[0], shape[0]
-        )
-    return array_recording(name, f"N x 4 {kind}", blocks, dtype, options)
+        require_numbers(name, dtype)
+        if len(shape) != 2 or shape[1] != 4:
+            hint = "save its transpose" if len(shape) == 2 and shape[0] == 4 else "save the four columns t, x, y, p"
+            raise InputError(f"{name}: shape {shape}, expected (N, 4); {hint}")
+        record = np.dtype([(column, dtype) for column in "0123"])
+        kind, table = f"N x 4 {kind}", Table(name, open_array, header, record, tuple("0123"))
+        order = options.columns or likely_order(next(table.blocks(0, shape[0]), None), options)
+        table = table._replace(names=tuple(str(order.index(column)) for column in "txyp"))
+        if order == "tyxp" and not options.columns:
+            notes.append("columns were taken for t y x p, since so x and y fit a sensor (--columns txyp if not)")
+    unit = options.time_unit or "s"
+
+    def blocks(window: Window) -> Iterator[Columns]:
+        return noting_coarse_times(table.blocks(*table.rows(window, unit)), notes)
+
+    return Stream(kind, files, unit, blocks, count=shape[0], notes=notes)
 
 
-def array_recording(
-    name: str, kind: str, blocks: Iterator[Columns], time_type: np.dtype, options: ReadOptions
-) -> Recording:
-    """The checked recording of such blocks."""
-    events, assumptions = events_from_blocks(blocks, options, name=name)
-    if time_type.kind == "f" and time_type.itemsize < 8:
-        step = float(np.spacing(events.t[-1].astype(time_type)))
-        assumptions += (f"times are {time_type} in the file, no finer than {step:.2g} s at their end",)
-    return Recording(events, None, kind, assumptions)
+def noting_coarse_times(blocks: Iterator[Columns], notes: list[str]) -> Iterator[Columns]:
+    """The blocks; at their end it is noted how coarse the last time was, if it is no double."""
+    time = None
+    for block in blocks:
+        time = block.t[-1:]
+        yield block
+    if time is not None and time.dtype.kind == "f" and time.dtype.itemsize < 8:
+        step = float(np.spacing(time[0]))
+        notes.append(f"times are {time.dtype} in the file, no finer than {step:.2g} s at their end")
+
+
+def likely_order(head: Columns | None, options: ReadOptions) -> Order:
+    """Whether columns 1 and 2 are x, y or, as in the AED files of EvINR, y, x: by which of both a sensor can hold."""
+    if head is None:
+        return "txyp"
+    with np.errstate(invalid="ignore"):
+        one, other = float(head.x.max()), float(head.y.max())
+    if options.size:
+        height, width, _ = options.size
+        turned = not (one < width and other < height) and other < width and one < height
+    else:
+        sound = np.isfinite([one, other]).all() and min(one, other) >= 0
+        turned = sound and not known_sensor(int(one), int(other)) and bool(known_sensor(int(other), int(one)))
+    return "tyxp" if turned else "txyp"
+
+
+class Table(NamedTuple):
+    """Events as the rows of one array, which may lie column after column."""
+
+    name: str
+    open: OpenArray
+    header: Header
+    record: np.dtype
+    names: tuple[str, ...]
+    """The fields of t, x, y and p."""
+
+    @property
+    def by_columns(self) -> bool:
+        return self.header.fortran and len(self.header.shape) == 2
+
+    def blocks(self, start: int, stop: int) -> Iterator[Columns]:
+        """The events from the row `start` to before `stop`."""
+        if self.by_columns:
+            headers = [self.header._replace(offset=self.column(name)) for name in self.names]
+            return column_blocks([self.open] * 4, headers, start, stop, self.name)
+        return record_blocks(self.open, self.header.offset, self.record, self.names, start, stop, self.name)
+
+    def rows(self, window: Window, unit: Unit) -> tuple[int, int]:
+        """The rows of a window; all of them in a zip."""
+        with self.open() as stream:
+            if not stream.seekable():
+                return 0, self.header.shape[0]
+
+            def time(row: int) -> Shaped[np.ndarray, "1"]:
+                if self.by_columns:
+                    stream.seek(self.column(self.names[0]) + row * self.header.dtype.itemsize)
+                    return read_values(stream, self.header.dtype, 1, self.name)
+                stream.seek(self.header.offset + row * self.record.itemsize)
+                return read_values(stream, self.record, 1, self.name)[self.names[0]]
+
+            return rows_of(window, time, unit, self.header.shape[0])
+
+    def column(self, name: str) -> int:
+        """Where a column begins, in a file that has one after another."""
+        return self.header.offset + int(name) * self.header.shape[0] * self.header.dtype.itemsize
 
 
 def read_header(name: str, stream: BufferedReader, size: int) -> Header:
@@ -134,41 +210,61 @@ def require_numbers(where: str, dtype: np.dtype) -> None:
 
 
 def record_blocks(
-    open_array: OpenArray, offset: int, dtype: np.dtype, names: Sequence[str], count: int
+    open_array: OpenArray, offset: int, dtype: np.dtype, names: Sequence[str], start: int, stop: int, name: str
 ) -> Iterator[Columns]:
-    """Events stored one after another."""
+    """Events stored one after another, from the row `start` to before `stop`."""
     with open_array() as stream:
-        skip(stream, offset)
-        for start in range(0, count, ROWS):
-            records = read_values(stream, dtype, min(ROWS, count - start))
-            yield Columns(*(records[field] for field in names))
+        skip(stream, offset + start * dtype.itemsize)
+        for first in range(start, stop, BLOCK):
+            records = read_values(stream, dtype, min(BLOCK, stop - first), name)
+            done = (first + len(records) - start) / (stop - start)
+            yield Columns(*(records[field] for field in names), first=first, done=done)
 
 
 def column_blocks(
-    openers: Sequence[OpenArray], offsets: Sequence[int], dtypes: Sequence[np.dtype], count: int
+    openers: Sequence[OpenArray], headers: Sequence[Header], start: int, stop: int, name: str
 ) -> Iterator[Columns]:
     """Events stored column after column, each read through a stream of its own."""
     with ExitStack() as stack:
         streams = [stack.enter_context(open_array()) for open_array in openers]
-        for stream, offset in zip(streams, offsets, strict=True):
-            skip(stream, offset)
-        for start in range(0, count, ROWS):
-            rows = min(ROWS, count - start)
-            yield Columns(*(read_values(stream, dtype, rows) for stream, dtype in zip(streams, dtypes, strict=True)))
+        for stream, header in zip(streams, headers, strict=True):
+            skip(stream, header.offset + start * header.dtype.itemsize)
+        for first in range(start, stop, BLOCK):
+            rows = min(BLOCK, stop - first)
+            columns = (read_values(stream, header.dtype, rows, name) for stream, header in zip(streams, headers, strict=True))
+            yield Columns(*columns, first=first, done=(first + rows - start) / (stop - start))
+
+
+def rows_of(window: Window, time: Callable[[int], Shaped[np.ndarray, "1"]], unit: Unit, count: int) -> tuple[int, int]:
+    """First row of a window and the one behind its last, by bisection on the times in a file; `time` reads one."""
+    if window == WHOLE:
+        return 0, count
+
+    def nanoseconds(row: int) -> int:
+        value = time(row)
+        return int(clock.nanoseconds(value, unit)[0]) if clock.possible(value, unit).all() else window.last
+
+    rows = range(count)
+    return bisect_left(rows, window.first, key=nanoseconds), bisect_right(rows, window.last, key=nanoseconds)
 
 
 def skip(stream: BufferedReader, count: int) -> None:
-    """Read past bytes. To seek in one member of a zip moves the others, in Python 3.13 (zipfile._SharedFile.seek)."""
+    """Move past bytes; members of a zip cannot seek and are read instead."""
+    if stream.seekable():
+        stream.seek(count, os.SEEK_CUR)
+        return
     while count:
         read = len(stream.read(min(count, 2**20)))
         if not read:
-            raise EOFError("an array ends early")
+            return
         count -= read
 
 
-def read_values(stream: BufferedReader, dtype: np.dtype, count: int) -> Shaped[np.ndarray, " {count}"]:
-    """The next values. Raises EOFError where a zip lied about the size of a member."""
+def read_values(
+    stream: BufferedReader, dtype: np.dtype, count: int, name: str = "array"
+) -> Shaped[np.ndarray, " {count}"]:
+    """The next values. Raises InputError where they end early, as where a zip lied about the size of a member."""
     data = stream.read(count * dtype.itemsize)
     if len(data) < count * dtype.itemsize:
-        raise EOFError("an array ends early")
+        raise InputError(f"{name}: ends early, {len(data)} bytes where {count * dtype.itemsize} belong; copy it again")
     return np.frombuffer(data, dtype, count)

@@ -1,121 +1,125 @@
-"""Camera frames of a recording: `images.txt` with lines `t path`, and the pictures that it names."""
+"""Camera frames of a recording: checked as they pass, listed by `images.txt`, gathered to be looked at."""
 
-from collections.abc import Callable
-from io import BufferedReader
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from decimal import Decimal, InvalidOperation
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float64, Shaped, UInt8
+from jaxtyping import Float64, UInt8
 
-from converters.checks import ReadOptions, SensorSize
-from converters.files import as_text, climbs, data_lines
+from converters.clock import LATEST
+from converters.files import Members, as_text, climbs, data_lines
+from converters.options import ReadOptions
+from converters.pictures import read_picture, to_gray
+from converters.stream import TICKS, Frame, FrameSet, Window
 from evinr.events import InputError
-
-Open = Callable[[str], BufferedReader]
-"""Opens one member of a recording by its path inside it; raises InputError where there is none."""
 
 
 class Frames(NamedTuple):
-    """Camera frames: times in seconds on the clock of the events, gray pictures."""
+    """Camera frames to look at: times in seconds on the clock of the events, gray pictures."""
 
     times: Float64[np.ndarray, " m"]
     images: UInt8[np.ndarray, "m h w"]
 
 
-class FrameFile(NamedTuple):
-    """The frames inside the wanted span, if any; the size of the first picture, kept or not; what was assumed."""
-
+class Gathered(NamedTuple):
     frames: Frames | None
-    size: SensorSize
     assumptions: tuple[str, ...]
 
 
-class Listed(NamedTuple):
-    line: int
-    seconds: float
-    path: str
+def gather(frames: FrameSet, options: ReadOptions, origin: int, name: str) -> Gathered:
+    """The frames inside the wanted span, in memory, as 8-bit gray. Raises InputError as `checked_frames` does."""
+    times, images, kinds = [], [], set()
+    for frame in checked_frames(frames, options, origin, name):
+        times.append((frame.time - origin) / 1e9)
+        images.append(to_gray(frame.image))
+        kinds.add("colour" if frame.image.ndim == 3 else str(frame.image.dtype))
+    assumptions = []
+    if "colour" in kinds:
+        assumptions.append("colour frames were converted to gray with the Rec. 601 weights")
+    if kinds & {"uint16", "float32"}:
+        assumptions.append("HDR frames are tone-mapped to be shown")
+    if not times:
+        return Gathered(None, (*assumptions, "no frames lie in the span"))
+    order = np.argsort(times, kind="stable")
+    if (order[1:] < order[:-1]).any():
+        assumptions.append("frames were sorted by time")
+    return Gathered(Frames(np.array(times)[order], np.stack(images)[order]), tuple(assumptions))
 
 
-def read_frames(name: str, open_member: Open, options: ReadOptions) -> FrameFile:
-    """The frames that `images.txt` lists; `name` is that file, for messages.
+def checked_frames(frames: FrameSet, options: ReadOptions, origin: int, name: str) -> Iterator[Frame]:
+    """The frames of the wanted span, one by one, in the file's order; `name` is the recording, for messages.
 
-    Raises InputError at a line that is malformed, whose time falls (without `options.sort`), or whose picture is
-    missing, outside the recording, unreadable or of another size than the first.
+    Raises InputError at a frame whose time falls (without `options.sort`) or whose size is not the first one's.
     """
-    with as_text(open_member("images.txt")) as lines:
-        listed = [parse_line(f"{name}: line {number}", number, line, options) for number, line in data_lines(lines)]
+    window = options.window(origin)
+    before, first = None, None
+    for number, frame in enumerate(frames.read(window)):
+        if not window.first <= frame.time <= window.last:
+            continue
+        where = frame.place or f"{name}: {frames.name} {number}"
+        if before is not None and frame.time < before and not options.sort:
+            raise InputError(f"{where}: time goes back by {(before - frame.time) / 1e9:g} s: pass --sort")
+        first = first or _kind(frame)
+        if _kind(frame) != first:
+            raise InputError(f"{where}: {_kind(frame)}, the first one is {first}; delete the frames of one kind")
+        before = frame.time
+        yield frame
+
+
+def _kind(frame: Frame) -> str:
+    height, width = frame.image.shape[:2]
+    return f"{width} x {height} {'gray' if frame.image.ndim == 2 else 'colour'} {frame.image.dtype}"
+
+
+def listed_frames(name: str, members: Members, listing: str, options: ReadOptions) -> FrameSet:
+    """The frames that a text with lines `t path` names, such as `images.txt`; `name` is that text, for messages.
+
+    Raises InputError at a line that is malformed, whose picture is missing, outside the recording, or unreadable.
+    """
+    with as_text(members.open(listing)) as lines:
+        listed = [_parse_line(f"{name}: line {number}", line, options) for number, line in data_lines(lines)]
     if not listed:
         raise InputError(f"{name}: lists no images; delete it if there are none")
-    assumptions = []
-    for before, after in zip(listed, listed[1:], strict=False):
-        if after.seconds < before.seconds:
-            if not options.sort:
-                raise InputError(
-                    f"{name}: line {after.line}: time goes back by {before.seconds - after.seconds:g} s: pass --sort"
-                )
-            assumptions = ["frames were sorted by time"]
-    listed.sort(key=lambda frame: frame.seconds)
-    times = np.array([frame.seconds for frame in listed])
-    kept = np.flatnonzero(options.keeps(times))
-    if len(kept) < len(listed):
-        assumptions.append(
-            f"{len(kept)} of {len(listed)} frames lie between --t-start and --t-end, the others were left out"
-        )
-    first, in_colour = read_gray(name, open_member, listed[0])
-    if in_colour:
-        assumptions.append("colour frames were converted to gray with the Rec. 601 weights")
-    size = SensorSize(first.shape[0], first.shape[1], "the camera frames")
-    if not len(kept):
-        return FrameFile(None, size, tuple(assumptions))
-    images = np.empty((len(kept), *first.shape), np.uint8)
-    for image, index in enumerate(kept):
-        picture, _ = read_gray(name, open_member, listed[index])
-        if picture.shape != first.shape:
-            raise InputError(
-                f"{name}: line {listed[index].line}: {listed[index].path} is {picture.shape[1]} x {picture.shape[0]}, "
-                f"the first frame {size.width} x {size.height}; delete the frames of one size"
-            )
-        images[image] = picture
-    return FrameFile(Frames(times[kept], images), size, tuple(assumptions))
+
+    def read(window: Window) -> Generator[Frame]:
+        with members.opened() as open_member:
+            for time, path, where in listed:
+                if window.first <= time <= window.last:
+                    try:
+                        with open_member(path) as stream:
+                            picture = read_picture(stream, f"{where}: {path}")
+                    except InputError as error:
+                        message = str(error)
+                        raise InputError(message if message.startswith(where) else f"{where}: {message}") from error
+                    yield Frame(time, picture, place=where)
+
+    with closing(read(Window(listed[0].time, listed[0].time))) as pictures:
+        first = next(pictures)
+    layout = "rgb" if first.image.ndim == 3 else "gray"
+    return FrameSet("frames", listed[0].time, read, layout, first.image.shape[0], first.image.shape[1])
 
 
-def parse_line(where: str, number: int, line: str, options: ReadOptions) -> Listed:
-    """One line `t path`; `where` names it in messages."""
+class _Listed(NamedTuple):
+    time: int
+    path: str
+    where: str
+
+
+def _parse_line(where: str, line: str, options: ReadOptions) -> _Listed:
     time, _, path = line.partition(" ")
+    path = path.strip()
     try:
-        seconds = float(options.seconds(np.array([float(time)]))[0])
-    except ValueError:
-        seconds = np.nan
-    if not np.isfinite(seconds) or not path:
+        # Decimal, as a double of Unix seconds knows no nanoseconds; the double bounds its exponent.
+        ticks = TICKS[options.time_unit or "s"]
+        if not abs(float(time)) * 1e9 / ticks < LATEST:
+            raise ValueError
+        nanoseconds = round(Decimal(time) * 10**9 / ticks)
+    except (ValueError, InvalidOperation):
+        nanoseconds = None
+    if nanoseconds is None or not path:
         raise InputError(f"{where}: expected 't path', found {line[:60]!r}; repair or delete the line")
-    if climbs(path.strip()):
-        raise InputError(f"{where}: {path.strip()} leads outside the recording, which is never read; delete the line")
-    return Listed(number, seconds, path.strip())
-
-
-def read_gray(name: str, open_member: Open, frame: Listed) -> tuple[UInt8[np.ndarray, "h w"], bool]:
-    """A picture as gray, and whether it was in colour."""
-    import imageio.v3 as iio
-
-    where = f"{name}: line {frame.line}: {frame.path}"
-    try:
-        with open_member(frame.path) as stream:
-            picture = iio.imread(stream.read(), plugin="pillow")
-    except InputError as error:
-        raise InputError(f"{name}: line {frame.line}: {error}") from error
-    except (OSError, SyntaxError, ValueError) as error:
-        raise InputError(f"{where}: not a readable picture ({error}); restore it or delete the line") from error
-    if picture.dtype != np.uint8 or picture.ndim not in (2, 3):
-        raise InputError(
-            f"{where}: {picture.dtype} of shape {picture.shape}, expected 8 bits, gray or colour; convert it"
-        )
-    return to_gray(picture), picture.ndim == 3
-
-
-def to_gray(picture: Shaped[np.ndarray, "h w *channels"]) -> UInt8[np.ndarray, "h w"]:
-    """8-bit gray of a gray, gray-alpha, RGB or RGBA picture; luma of ITU-R Rec. 601, alpha ignored."""
-    if picture.ndim == 2:
-        return picture
-    if picture.shape[2] < 3:
-        return picture[..., 0]
-    return np.rint(picture[..., :3] @ np.array([0.299, 0.587, 0.114])).astype(np.uint8)
+    if climbs(path):
+        raise InputError(f"{where}: {path} leads outside the recording, which is never read; delete the line")
+    return _Listed(nanoseconds, path, where)

@@ -1,4 +1,4 @@
-"""What every reader returns."""
+"""A recording in memory."""
 
 from typing import NamedTuple
 
@@ -7,11 +7,14 @@ from evinr.events import Events
 
 
 class Recording(NamedTuple):
-    """A recording as it was read: nothing shifted, nothing dropped or converted without a word in `assumptions`."""
+    """A recording as it was read: nothing dropped or converted without a word in `assumptions`."""
 
     events: Events
     frames: Frames | None
+    """The camera's frames in the span, as 8-bit gray to look at."""
     format: str
     """The file format, for people."""
     assumptions: tuple[str, ...]
     """What the file did not say or what was changed, one short sentence each."""
+    origin: int
+    """The file's time of t = 0, in nanoseconds: 0 unless the file's clock is absolute, such as Unix time."""

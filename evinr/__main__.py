@@ -1,4 +1,4 @@
-"""The command line: `evinr fit`, `evinr render`."""
+"""The command line: `evinr fit`, `evinr render`, `evinr convert`, `evinr info`."""
 
 import argparse
 import sys
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import tyro
 
-from evinr.cli.commands import PRESETS, Fit, Render
+from evinr.cli.commands import PRESETS, Convert, Fit, Render
 from evinr.events import InputError
 
 
@@ -20,6 +20,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             from evinr.cli import fit
 
             return fit.run(command, argv)
+        if isinstance(command, Convert):
+            from evinr.cli import convert
+
+            return convert.run(command)
         from evinr.cli import render
 
         return render.run(command)
@@ -34,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _say("interrupted", 130)
 
 
-def parse(argv: Sequence[str]) -> Fit | Render:
+def parse(argv: Sequence[str]) -> Fit | Render | Convert:
     """The command that the arguments describe; exits with 2 on wrong usage."""
     # The preset sets the defaults that the other options override, so it is looked for first.
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
@@ -42,8 +46,11 @@ def parse(argv: Sequence[str]) -> Fit | Render:
     preset = PRESETS.get(first.parse_known_args(argv)[0].preset, PRESETS["default"])
     FitCommand = Annotated[Fit, tyro.conf.subcommand("fit", default=preset)]
     RenderCommand = Annotated[Render, tyro.conf.subcommand("render")]
+    ConvertCommand = Annotated[Convert, tyro.conf.subcommand("convert")]
     config = (tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes)
-    return tyro.cli(FitCommand | RenderCommand, prog="evinr", description=_ABOUT, args=argv, config=config)  # pyright: ignore[reportArgumentType, reportReturnType, reportCallIssue]
+    return tyro.cli(
+        FitCommand | RenderCommand | ConvertCommand, prog="evinr", description=_ABOUT, args=argv, config=config
+    )  # pyright: ignore[reportArgumentType, reportReturnType, reportCallIssue]
 
 
 _ABOUT = "Event-camera recordings to continuous-time intensity video, by fitting a small SIREN to each recording."

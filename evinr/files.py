@@ -2,8 +2,9 @@
 
 import json
 import os
+import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -38,3 +39,38 @@ def write_json(path: Path, content: Any) -> None:
     """Write indented JSON."""
     with whole(path) as partial:
         partial.write_text(json.dumps(content, indent=2) + "\n")
+
+
+@contextmanager
+def whole_folder(path: Path, overwrite: bool = False) -> Iterator[Path]:
+    """A new folder to fill, which becomes `path` at the end, and is gone after an error.
+
+    With `overwrite` it takes the place of what was there, which stays until then.
+    """
+    partial = path.with_name(f".partial-{path.name}")
+    shutil.rmtree(partial, ignore_errors=True)
+    with parents(path):
+        try:
+            with named(path):
+                partial.mkdir()
+                yield partial
+                if overwrite and path.exists():
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+                os.replace(partial, path)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+
+
+@contextmanager
+def parents(path: Path) -> Iterator[None]:
+    """The folders above `path`, made where they are missing; those are gone after an error."""
+    missing = [folder for folder in path.absolute().parents if not folder.exists()]
+    with named(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        for folder in missing:
+            with suppress(OSError):  # somebody else put something there meanwhile
+                folder.rmdir()
+        raise

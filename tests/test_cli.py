@@ -86,7 +86,7 @@ def test_a_run_folder_holds_all_that_was_promised(run: Path, recording: Path):
 
 def test_the_run_is_the_api(run: Path, recording: Path):
     """`evinr fit` and the three verbs from Python give the same numbers."""
-    events = evinr.read(recording, evinr.ReadOptions(HEIGHT, WIDTH)).events
+    events = evinr.read(recording, evinr.ReadOptions(height=HEIGHT, width=WIDTH)).events
     ours = evinr.fit(events, evinr.FitConfig(knots=6, steps=40, hidden=8, basis=6))
     theirs = evinr.load(run)
     assert theirs.config == ours.config and theirs.span == ours.span

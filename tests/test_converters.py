@@ -1,13 +1,12 @@
 """Laws that hold for every reader: what was written is read, what is broken is named, nothing is touched."""
 
-import hashlib
 import io
-import json
 import os
 import subprocess
 import sys
 import tempfile
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import imageio.v3 as iio
@@ -17,16 +16,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import converters.arrays
-import converters.ijrr
+import converters.event_text
 from converters import ReadOptions, read
 from converters.checks import events_from_columns
 from evinr.events import Events, InputError
 
 ROOT = Path(__file__).parents[1]
-FORMATS = ROOT.parent / "shared" / "formats"
-needs_shared = pytest.mark.skipif(not FORMATS.exists(), reason="no folder `shared` with samples beside the checkout")
 HEIGHT, WIDTH = 180, 240
-SIZE = ReadOptions(HEIGHT, WIDTH)
+SIZE = ReadOptions(height=HEIGHT, width=WIDTH)
 
 
 def some_events(count: int = 20) -> Events:
@@ -151,8 +148,8 @@ def test_what_was_written_is_read_and_not_touched(write, tmp_path):
 @every_format
 @pytest.mark.parametrize("rows", [1, 7, 20])
 def test_blocks_do_not_show(write, rows, tmp_path, monkeypatch):
-    monkeypatch.setattr(converters.arrays, "ROWS", rows)
-    monkeypatch.setattr(converters.ijrr, "ROWS", rows)
+    monkeypatch.setattr(converters.arrays, "BLOCK", rows)
+    monkeypatch.setattr(converters.event_text, "CHUNK", 60 + 20 * rows)
     assert same(read(write(some_events(), tmp_path), SIZE).events, some_events())
 
 
@@ -160,7 +157,7 @@ def test_blocks_do_not_show(write, rows, tmp_path, monkeypatch):
 def test_a_span_is_read_as_between(write, tmp_path):
     events = some_events()
     start, end = float(events.t[3]), float(events.t[11])
-    recording = read(write(events, tmp_path), ReadOptions(HEIGHT, WIDTH, t_start=start, t_end=end))
+    recording = read(write(events, tmp_path), replace(SIZE, t_start=start, t_end=end))
     assert same(recording.events, events.between(start, end)) and recording.events.count == 9
 
 
@@ -171,7 +168,7 @@ def test_time_going_back_is_refused_at_its_place_or_sorted(write, tmp_path):
     path = write(events._replace(**{c: getattr(events, c)[order] for c in "txyp"}), tmp_path)
     message = refusal(path)
     assert "event 13" in message and "1 time," in message and "--sort" in message
-    assert same(read(path, ReadOptions(HEIGHT, WIDTH, sort=True)).events, events)
+    assert same(read(path, replace(SIZE, sort=True)).events, events)
 
 
 @every_format
@@ -250,7 +247,7 @@ def test_the_sensor_is_the_users_else_the_files_else_a_guess(tmp_path):
     events = some_events(500)
     path = text(head="300 200\n")(events, tmp_path)
     assert read(path).events[4:] == (200, 300)
-    assert read(path, ReadOptions(260, 346)).events[4:] == (260, 346)
+    assert read(path, ReadOptions(height=260, width=346)).events[4:] == (260, 346)
     recording = read(text()(events, tmp_path))
     assert recording.events[4:] == (180, 240) and any("DAVIS240" in sentence for sentence in recording.assumptions)
 
@@ -286,12 +283,11 @@ def test_frames_come_with_their_times_and_say_the_sensor(tmp_path):
         assert same(recording.events, some_events())
 
 
-def test_frames_outside_the_span_are_left_out_and_said(tmp_path):
+def test_frames_outside_the_span_are_left_out(tmp_path):
     root = with_frames(tmp_path, gray(3), THREE)
     recording = read(root, ReadOptions(t_start=0.25, t_end=1.0))
     assert recording.frames is not None and recording.frames.times.tolist() == [0.25]
     assert np.array_equal(recording.frames.images[0], gray(3)[1])
-    assert any("1 of 3 frames" in sentence for sentence in recording.assumptions)
     none = read(root, ReadOptions(t_start=0.3, t_end=1.0))
     assert none.frames is None and none.events[4:] == (HEIGHT, WIDTH)
 
@@ -431,12 +427,6 @@ def test_a_zip_without_one_recording_says_what_it_holds(members, answer, tmp_pat
     assert answer in refusal(zipped(*members)(some_events(), tmp_path))
 
 
-@pytest.mark.parametrize("content", [b"#ROSBAG V2.0\n", b"\x89HDF\r\n\x1a\n", b"#!AER-DAT4.0\r\n", b"% evt 3.0\n"])
-def test_other_formats_are_named(content, tmp_path):
-    (tmp_path / "a.txt").write_bytes(content)
-    assert "convert it" in refusal(tmp_path / "a.txt")
-
-
 @given(st.binary(max_size=40))
 def test_control_characters_are_no_text(content):
     with tempfile.TemporaryDirectory() as folder:
@@ -454,88 +444,3 @@ def test_a_web_page_under_another_name_is_refused(name, tmp_path):
 def test_the_door_opens_fast():
     code = "import sys, converters; print([m for m in ('jax', 'imageio', 'flax') if m in sys.modules])"
     assert subprocess.check_output([sys.executable, "-c", code], cwd=ROOT, text=True).strip() == "[]"
-
-
-# The shared samples and broken inputs
-
-
-@needs_shared
-@pytest.mark.parametrize(
-    "sample",
-    [
-        "ijrr_folder",
-        "ijrr_slider.zip",
-        "ijrr_slider_nested.zip",
-        "e2vid_slider.zip",
-        "v2e_events.txt",
-        "aed/aed_txyp.npy",
-    ],
-)
-def test_samples_of_the_field_are_read_to_the_bit(sample):
-    listed = json.loads((FORMATS / "samples" / "manifest.json").read_text())
-    [entry] = [e for v in listed.values() if isinstance(v, list) for e in v if "path" in e and e["path"] == sample]
-    events, frames, _, _ = read(FORMATS / "samples" / sample)
-    expected = entry["expected_events"]
-    assert (events.count, int(events.p.sum(dtype=int))) == (expected["count"], expected["sum_p"])
-    assert hashlib.sha256(events.to_array().tobytes()).hexdigest() == expected["sha256_t_as_stored"]
-    assert [events.width, events.height] == entry["sensor_size_wh"]
-    if entry["expected_frames"]["count"]:
-        assert frames is not None
-        hashes = [hashlib.sha256(image.tobytes()).hexdigest() for image in frames.images]
-        assert hashes == entry["expected_frames"]["sha256_of_array_bytes"]
-        assert np.rint(frames.times * 1e9).tolist() == entry["expected_frames"]["times_abs_ns"]
-
-
-BAD = {
-    "txt_missing_column.txt": "line 1235 has 3 columns",
-    "txt_nan_time.txt": r"line 51 \(event 50\): .*not a finite",
-    "txt_inf_time.txt": r"line 51 \(event 50\): .*not a finite",
-    "txt_backwards.txt": r"event 1000\): time goes back by .* s \(1 time.*--sort",
-    "txt_polarity2.txt": "line 701 .*polarity is 2",
-    "txt_polarity_mixed.txt": "ambiguous",
-    "txt_negative.txt": "line 6 .*x = -1",
-    "txt_float_coord.txt": "line 6 .*x = 12.5 is not a whole number",
-    "txt_outside.txt": "line 11 .*x = 240 ",
-    "txt_header_only.txt": "no events",
-    "txt_empty.txt": "empty file",
-    "txt_cut.txt": "last line, 2000, is cut",
-    "txt_binary.txt": "not event text, and no other format",
-    "txt_us_int.txt": "--time-unit us",
-    "txt_sae_order.txt": "first column is not a rising time.*t x y p",
-    "npy_pickle.npy": "never loaded",
-    "npy_3cols.npy": r"\(2000, 3\), expected \(N, 4\)",
-    "npy_transposed.npy": r"\(4, 2000\).*transpose",
-    "npy_xytp.npy": "first column is not a rising time.*t x y p",
-    "npy_nan.npy": "event 40: .*not a finite",
-    "npy_complex.npy": "complex128",
-    "npy_structured.npy": "--time-unit us",
-    "npy_huge_shape.npy": "320 are there",
-    "npy_cut.npy": "truncated",
-    "zip_traversal.zip": "outside the archive",
-    "zip_absolute.zip": "outside the archive",
-    "zip_symlink.zip": "symbolic link",
-    "zip_no_events.zip": "found readme.md",
-    "zip_cut.zip": "damaged zip",
-    "ijrr_bad_images": "images.txt: line 3: .*outside",
-}
-
-
-@needs_shared
-@pytest.mark.parametrize("name", BAD)
-def test_broken_inputs_are_refused_as_wanted(name, capfd):
-    with pytest.raises(InputError, match=BAD[name]):
-        read(FORMATS / "bad" / name)
-    assert capfd.readouterr() == ("", "")
-
-
-@needs_shared
-@pytest.mark.parametrize("name", ["spaces and (brackets) 1.txt", "txt_crlf.txt", "txt_comma.txt"])
-def test_awkward_inputs_are_read(name):
-    assert read(FORMATS / "bad" / name).events.count == 2000
-
-
-@needs_shared
-@pytest.mark.parametrize("name", ["txt_us_int.txt", "npy_structured.npy"])
-def test_inputs_in_microseconds_are_read_with_the_option(name):
-    events = read(FORMATS / "bad" / name, ReadOptions(time_unit="us")).events
-    assert events.count == 2000 and events.t[0] == 0.003811

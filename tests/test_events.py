@@ -9,24 +9,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from converters.checks import (
-    AS_STORED,
-    KNOWN_SENSORS,
-    Columns,
-    ReadOptions,
-    events_from_blocks,
-    events_from_columns,
-    infer_size,
-)
+from converters.checks import events_from_blocks, events_from_columns
+from converters.options import AS_STORED, ReadOptions
+from converters.sensors import KNOWN_SENSORS, infer_size
+from converters.stream import Columns
 from evinr.events import InputError
 
 HEIGHT, WIDTH = 5, 9
-SENSOR = ReadOptions(HEIGHT, WIDTH)
+SENSOR = ReadOptions(height=HEIGHT, width=WIDTH)
+NONE = np.empty(0)
 SECONDS = st.floats(-1e3, 1e3).map(lambda t: round(t, 6) + 0.0)
 
 
 def columns_of(rows: list[tuple[float, ...]]) -> Columns:
-    return Columns(*(np.array(column) for column in zip(*rows, strict=True)))
+    t, x, y, p = (np.array(column) for column in zip(*rows, strict=True))
+    return Columns(t, x, y, p)
 
 
 def rows(times=SECONDS):
@@ -49,7 +46,7 @@ whatever = st.lists(
 
 def answer(blocks: list[Columns], options: ReadOptions):
     try:
-        events, assumptions = events_from_blocks(blocks, options)
+        events, assumptions, _ = events_from_blocks(blocks, options)
     except InputError as error:
         return str(error)
     return [column.tolist() for column in events[:4]], events[4:], assumptions
@@ -63,8 +60,8 @@ def refusal(columns: Columns, options: ReadOptions = SENSOR) -> str:
 
 @given(sound)
 def test_sound_columns_come_through_unchanged(columns):
-    events = events_from_columns(*columns, height=HEIGHT, width=WIDTH)
-    assert events.to_array().tolist() == np.stack(columns, axis=1).tolist()
+    events = events_from_columns(*columns[:4], height=HEIGHT, width=WIDTH)
+    assert events.to_array().tolist() == np.stack(columns[:4], axis=1).tolist()
     assert [column.dtype for column in events[:4]] == [np.float64, np.uint16, np.uint16, np.int8]
     assert (events.height, events.width, events.count) == (HEIGHT, WIDTH, len(columns.t))
 
@@ -72,7 +69,9 @@ def test_sound_columns_come_through_unchanged(columns):
 @given(st.one_of(whatever, any_order), st.data(), st.booleans())
 def test_blocks_are_the_same_as_the_whole(columns, data, sort):
     cuts = sorted(data.draw(st.lists(st.integers(0, len(columns.t)), max_size=3)))
-    blocks = [Columns(*(column[a:b] for column in columns)) for a, b in pairwise([0, *cuts, len(columns.t)])]
+    blocks = [
+        Columns(*(column[a:b] for column in columns[:4]), first=a) for a, b in pairwise([0, *cuts, len(columns.t)])
+    ]
     options = replace(SENSOR, sort=sort)
     assert answer(blocks, options) == answer([columns], options)
 
@@ -92,8 +91,8 @@ def test_what_passes_is_sound_and_what_does_not_is_one_line(columns, sort):
 def test_falling_time_is_refused_or_sorted_stably(columns):
     steps = np.diff(columns.t)
     falls = np.flatnonzero(steps < 0)
-    expected = sorted(zip(*(column.tolist() for column in columns), strict=True), key=lambda event: event[0])
-    events, assumptions = events_from_blocks([columns], replace(SENSOR, sort=True))
+    expected = sorted(zip(*(column.tolist() for column in columns[:4]), strict=True), key=lambda event: event[0])
+    events, assumptions, _ = events_from_blocks([columns], replace(SENSOR, sort=True))
     assert events.to_array().tolist() == [list(event) for event in expected]
     assert any("sorted" in sentence for sentence in assumptions) == bool(len(falls))
     if len(falls):
@@ -104,8 +103,8 @@ def test_falling_time_is_refused_or_sorted_stably(columns):
 
 @given(sound, st.sampled_from([np.bool_, np.uint8, np.int64, np.float32]))
 def test_polarity_zero_is_negative(columns, dtype):
-    expected = events_from_columns(*columns, height=HEIGHT, width=WIDTH)
-    events, assumptions = events_from_blocks([columns._replace(p=(columns.p > 0).astype(dtype))], SENSOR)
+    expected = events_from_columns(*columns[:4], height=HEIGHT, width=WIDTH)
+    events, assumptions, _ = events_from_blocks([columns._replace(p=(columns.p > 0).astype(dtype))], SENSOR)
     assert events.to_array().tolist() == expected.to_array().tolist()
     assert any("0/1" in sentence for sentence in assumptions) == bool((columns.p < 0).any())
 
@@ -142,8 +141,8 @@ def test_the_sensor_ends_where_its_size_says(axis, side):
 
 def test_exchanged_height_and_width_are_recognised():
     columns = Columns(np.zeros(1), np.array([WIDTH - 1]), np.array([0]), np.ones(1))
-    assert "swapped" in refusal(columns, ReadOptions(WIDTH, HEIGHT))
-    assert "swapped" not in refusal(columns._replace(x=np.array([WIDTH])), ReadOptions(WIDTH, HEIGHT))
+    assert "swapped" in refusal(columns, ReadOptions(height=WIDTH, width=HEIGHT))
+    assert "swapped" not in refusal(columns._replace(x=np.array([WIDTH])), ReadOptions(height=WIDTH, width=HEIGHT))
 
 
 def test_the_first_wrong_event_is_the_one_named():
@@ -160,7 +159,7 @@ def test_columns_out_of_order_are_recognised_before_their_values():
 @given(rows(st.integers(-(10**9), 10**9)).map(sorted).map(columns_of), st.sampled_from(["ms", "us", "ns"]))
 def test_whole_times_are_divided_once(columns, unit):
     ticks = {"ms": 10**3, "us": 10**6, "ns": 10**9}[unit]
-    events, _ = events_from_blocks([columns], replace(SENSOR, time_unit=unit))
+    events, _, _ = events_from_blocks([columns], replace(SENSOR, time_unit=unit))
     assert events.t.tolist() == [t / ticks for t in columns.t.tolist()]
 
 
@@ -176,7 +175,7 @@ def test_whole_times_over_a_long_span_are_no_seconds(times, refused):
 @given(sound, SECONDS, SECONDS)
 def test_a_span_keeps_what_between_keeps(columns, one, other):
     start, end = min(one, other), max(one, other)
-    whole = events_from_columns(*columns, height=HEIGHT, width=WIDTH)
+    whole = events_from_columns(*columns[:4], height=HEIGHT, width=WIDTH)
     inside = (columns.t >= start) & (columns.t <= end)
     expected = whole.to_array()[inside].tolist()
     assert whole.between(start, end).to_array().tolist() == expected
@@ -187,7 +186,7 @@ def test_a_span_keeps_what_between_keeps(columns, one, other):
         assert f"from {columns.t[0]:.9g} to {columns.t[-1]:.9g} s" in refusal(columns, options)
 
 
-@pytest.mark.parametrize("blocks", [[], [Columns(*[np.empty(0)] * 4)]])
+@pytest.mark.parametrize("blocks", [[], [Columns(NONE, NONE, NONE, NONE)]])
 def test_no_events_are_refused(blocks):
     with pytest.raises(InputError, match="no events"):
         events_from_blocks(blocks)
@@ -213,10 +212,10 @@ def test_known_sensors_are_recognised(width, height, model):
 
 def test_the_columns_given_are_neither_written_to_nor_kept():
     columns = Columns(np.array([1.0, 0.0]), np.array([1, 2]), np.array([1, 2]), np.array([0, 1]))
-    for column in columns:
+    for column in columns[:4]:
         column.setflags(write=False)
     events = events_from_blocks([columns], replace(SENSOR, sort=True)).events
-    assert not any(np.shares_memory(kept, given) for kept, given in zip(events[:4], columns, strict=True))
+    assert not any(np.shares_memory(kept, given) for kept, given in zip(events[:4], columns[:4], strict=True))
 
 
 @pytest.mark.parametrize(

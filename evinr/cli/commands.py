@@ -67,6 +67,27 @@ class Fit:
             raise ValueError(f"frames is {self.frames} and fps {self.fps}: both must be above 0")
 
 
+@dataclass(frozen=True)
+class Convert:
+    """Turn a recording of any format, or a folder of them, into plain files: N x 4 events, PNGs, metadata."""
+
+    source: Annotated[str, tyro.conf.Positional]
+    """Recording, or a folder with recordings in it and below."""
+    out: Annotated[Path, tyro.conf.Positional]
+    """Folder to make (for h5: file to make); for a folder of recordings, where theirs go."""
+    to: Literal["npy", "evreal", "h5"] = "npy"
+    """A folder of our own (events.npy, frames, metadata.json), one for EVREAL, or one compressed HDF5 file."""
+    jobs: int = 1
+    """Recordings of a folder converted at once."""
+    overwrite: bool = False
+    """Replace what an earlier conversion left there."""
+    read: ReadOptions = field(default_factory=ReadOptions)
+
+    def __post_init__(self) -> None:
+        if self.jobs < 1:
+            raise ValueError(f"jobs is {self.jobs}, and must be above 0")
+
+
 PRESETS = {
     "default": Fit(),
     "paper": Fit(preset="paper", fit=config.PAPER, tone=tonemap.PAPER),

@@ -32,13 +32,14 @@ def read(command: Fit, console: Console) -> Source:
     if command.source == "demo":
         return _simulated(command)
     with console.status(f"reading {command.source}"):
-        events, frames, format, assumptions = converters.read(command.source, command.read)
-        sha256 = converters.fingerprint(command.source)
+        events, frames, format, assumptions, origin = converters.read(command.source, command.read)
+        sha256 = converters.fingerprint(converters.open_stream(command.source, command.read))
     start, end = command.read.t_start, command.read.t_end
     asked = None
     if start is not None or end is not None:
         asked = Span(float(events.t[0]) if start is None else start, float(events.t[-1]) if end is None else end)
-    about = {"source": command.source, "sha256": sha256, "format": format, "assumptions": list(assumptions)}
+    about = {"source": command.source, "sha256": sha256, "format": format}
+    about |= {"origin_ns": origin, "assumptions": list(assumptions)}
     return Source(events, asked, frames, None, about | {"version": version("evinr")})
 
 

@@ -99,7 +99,7 @@ def measure(path: Path, case: Case, config: FitConfig, frames: int) -> Peaks:
     """Read, fit and evaluate; runs in a new process."""
     start_backend()
     baseline = peak_mb()
-    events = read(path, ReadOptions(case.height, case.width)).events
+    events = read(path, ReadOptions(height=case.height, width=case.width)).events
     after_read = peak_mb()
     answer = fit(events, config)
     after_fit = peak_mb()

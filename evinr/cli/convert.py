@@ -1,0 +1,138 @@
+"""`evinr convert`: a recording, or all of a folder, into plain files."""
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
+from pathlib import Path
+from typing import NamedTuple
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from converters.dataset import find_recordings, is_recording_folder
+from converters.job import Job, convert, is_done
+from evinr.cli.commands import Convert
+from evinr.events import InputError
+
+
+class Outcome(NamedTuple):
+    """What became of one recording of many."""
+
+    source: Path
+    done: str | None
+    """What to say of it, None where it had been converted before."""
+    failure: str | None
+
+
+def run(command: Convert) -> int:
+    """Convert, and say what was assumed and where things are; 1 if any recording of a folder failed."""
+    console = Console(highlight=False, soft_wrap=True, markup=False)
+    source = Path(command.source)
+    if source.is_dir() and not is_recording_folder(source):
+        return _all(command, source, console)
+    job = Job(source, command.out, command.to, command.read, command.overwrite)
+    if not command.overwrite and command.out.exists() and is_done(job):
+        console.print(f"{command.out} is this conversion already: nothing to do")
+        return 0
+    with _bar(console) as bar:
+        task = bar.add_task(source.name, total=1.0)
+        about = convert(job, lambda done: bar.update(task, completed=done))
+    console.print(f"{command.source}: {about['format']}")
+    for assumption in about["assumptions"]:
+        console.print(f"  {assumption}")
+    console.print(f"{_summary(about)} in {command.out}")
+    return 0
+
+
+def _all(command: Convert, folder: Path, console: Console) -> int:
+    """Convert what is in a folder, some at once; what is done is skipped, what fails is told at the end."""
+    if command.out.resolve().is_relative_to(folder.resolve()):
+        raise InputError(f"{command.out}: lies in the folder that is to be converted; give another output")
+    jobs = _jobs(command, folder)
+    if not jobs:
+        found = ", ".join(sorted(os.listdir(folder))[:10]) or "nothing"
+        raise InputError(f"{folder}: no recording in it or below (found {found}); give the folder that has them")
+    outcomes: list[Outcome] = []
+    sizes = {job.source: _size(job.source) for job in jobs}
+    with _bar(console) as bar:
+        task = bar.add_task(f"{len(jobs)} recordings", total=sum(sizes.values()))
+        for outcome in (_at_once if command.jobs > 1 else _in_turn)(jobs, command.jobs):
+            outcomes.append(outcome)
+            said = "FAILED" if outcome.failure else outcome.done or "done before"
+            bar.console.print(f"{outcome.source.relative_to(folder)}: {said}")
+            bar.advance(task, sizes[outcome.source])
+    failed = [outcome for outcome in outcomes if outcome.failure]
+    console.print(f"{len(outcomes) - len(failed)} of {len(jobs)} recordings are in {command.out}")
+    for outcome in sorted(failed):
+        console.print(f"failed: {outcome.source}: {outcome.failure}")
+    return 1 if failed else 0
+
+
+def _jobs(command: Convert, folder: Path) -> list[Job]:
+    """A job for each recording; those that differ in their endings alone keep them."""
+    sources = list(find_recordings(folder))
+    stems = [source if source.is_dir() else source.with_suffix("") for source in sources]
+    ending = ".h5" if command.to == "h5" else ""
+    return [
+        Job(
+            source,
+            command.out / f"{(stem if stems.count(stem) == 1 else source).relative_to(folder)}{ending}",
+            command.to,
+            command.read,
+            command.overwrite,
+        )
+        for source, stem in zip(sources, stems, strict=True)
+    ]
+
+
+def _in_turn(jobs: list[Job], _: int) -> Iterator[Outcome]:
+    return map(_outcome, jobs)
+
+
+def _at_once(jobs: list[Job], workers: int) -> Iterator[Outcome]:
+    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+        pending = {pool.submit(_outcome, job): job for job in jobs}
+        try:
+            for future in as_completed(pending):
+                try:
+                    yield future.result()
+                except BrokenProcessPool:
+                    why = "a worker process died, perhaps for want of memory; pass fewer --jobs and run this again"
+                    yield Outcome(pending[future].source, None, why)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _outcome(job: Job) -> Outcome:
+    try:
+        if not job.overwrite and job.out.exists() and is_done(job):
+            return Outcome(job.source, None, None)
+        about = convert(job, lambda done: None)
+    except InputError as error:
+        return Outcome(job.source, None, str(error))
+    except OSError as error:
+        return Outcome(job.source, None, f"{error.filename or job.out}: {error.strerror or error}")
+    except MemoryError:
+        return Outcome(job.source, None, "out of memory; pass fewer --jobs")
+    return Outcome(job.source, _summary(about), None)
+
+
+def _summary(about: dict) -> str:
+    pictures = "".join(f", {kind['count']} {name}" for name, kind in about["frames"].items())
+    sensor, events = about["sensor"], about["events"]
+    span = f"{events['start_s']:.6f} to {events['end_s']:.6f} s"
+    return f"{events['count']} events ({span}, {sensor['width']} x {sensor['height']}){pictures}"
+
+
+def _size(path: Path) -> int:
+    """Bytes of a recording, for the bar."""
+    paths = [path] if path.is_file() else [member for member in path.rglob("*") if member.is_file()]
+    return sum(member.stat().st_size for member in paths) or 1
+
+
+def _bar(console: Console) -> Progress:
+    columns = (TextColumn("  {task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=console, transient=True)

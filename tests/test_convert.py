@@ -1,0 +1,338 @@
+"""Laws of `evinr convert`: what it writes is what was read, whole or not at all, and can be read back."""
+
+import json
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import h5py
+import imageio.v3 as iio
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from converters import ReadOptions, read
+from converters.checks import events_from_columns
+from converters.dataset import find_recordings
+from converters.door import open_stream
+from converters.frames import checked_frames
+from converters.job import Job, Target, convert, is_done, written
+from converters.npy import growing_array
+from converters.sorting import sorted_rows
+from converters.stream import Frame
+from evinr.__main__ import main
+from evinr.events import Events, InputError
+
+HEIGHT, WIDTH = 20, 30
+UNIX = 1_468_939_993_000_000_000
+ANY = ReadOptions()
+targets = pytest.mark.parametrize("to", ["npy", "evreal", "h5"])
+
+
+def some_events(count: int = 50, seed: int = 0) -> Events:
+    rng = np.random.default_rng(seed)
+    t = np.sort(rng.choice(10**9, count, replace=False)) / 10**9
+    p = rng.choice([-1, 1], count)
+    x, y = rng.integers(0, WIDTH, count), rng.integers(0, HEIGHT, count)
+    return events_from_columns(t, x, y, p, height=HEIGHT, width=WIDTH)
+
+
+def write_text(path: Path, events: Events, zero: int = 0, order: list[int] | None = None) -> Path:
+    """Event text with a line of its size, its times counted from `zero` (ns)."""
+    rows = [f"{WIDTH} {HEIGHT}"]
+    for event in order or range(events.count):
+        time = zero + round(events.t[event] * 1e9)
+        rows.append(
+            f"{time // 10**9}.{time % 10**9:09d} {events.x[event]} {events.y[event]} {int(events.p[event] > 0)}"
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(rows) + "\n")
+    return path
+
+
+def write_folder(root: Path, images: list[np.ndarray], times: list[int], zero: int = 0) -> Path:
+    """An IJRR folder with the events and pictures at such nanoseconds."""
+    write_text(root / "events.txt", some_events(), zero)
+    (root / "images").mkdir()
+    listed = []
+    for number, (image, time) in enumerate(zip(images, times, strict=True)):
+        iio.imwrite(root / f"images/{number}.png", image)
+        time += zero
+        listed.append(f"{time // 10**9}.{time % 10**9:09d} images/{number}.png")
+    (root / "images.txt").write_text("\n".join(listed) + "\n")
+    return root
+
+
+def pictures(dtype=np.uint8, channels: tuple[int, ...] = (), count: int = 3) -> list[np.ndarray]:
+    rng = np.random.default_rng(1)
+    return list(rng.integers(0, np.iinfo(dtype).max, (count, HEIGHT, WIDTH, *channels), dtype))
+
+
+def frames_of(path: Path, kind: int = 0) -> list[Frame]:
+    return list(checked_frames(open_stream(path).frames[kind], ANY, 0, path.name))
+
+
+def ignore(done: float) -> None:
+    assert 0 <= done <= 1
+
+
+def go(source: Path, out: Path, to: Target = "npy", options: ReadOptions = ANY, overwrite: bool = False) -> dict:
+    return convert(Job(source, out, to, options, overwrite), ignore)
+
+
+def same(one: Events, other: Events) -> bool:
+    return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def everything(root: Path) -> dict[str, bytes | None]:
+    return {str(p.relative_to(root)): p.read_bytes() if p.is_file() else None for p in sorted(root.rglob("*"))}
+
+
+def test_the_folder_holds_what_was_read(tmp_path):
+    source = write_folder(tmp_path / "a", pictures(), [0, 10**8, 5 * 10**8], zero=UNIX)
+    before = everything(source)
+    about = go(source, tmp_path / "out")
+    assert everything(source) == before
+    rows = np.load(tmp_path / "out/events.npy", mmap_mode="r")
+    assert rows.dtype == np.float64 and rows.flags.c_contiguous
+    assert np.array_equal(rows, some_events().to_array())
+    assert about == json.loads((tmp_path / "out/metadata.json").read_text())
+    assert about["origin_ns"] == UNIX and about["events"]["count"] == 50
+    assert about["events"]["rising"] == int((some_events().p > 0).sum())
+    assert (about["sensor"]["width"], about["sensor"]["height"]) == (WIDTH, HEIGHT)
+    assert len(about["source_sha256"]) == 64 and about["assumptions"] == list(read(source).assumptions)
+    listed = [line.split() for line in (tmp_path / "out/images.txt").read_text().splitlines()]
+    assert [time for time, _ in listed] == ["0.000000000", "0.100000000", "0.500000000"]
+    read_back = [iio.imread(tmp_path / "out" / path) for _, path in listed]
+    assert np.array_equal(read_back, pictures())
+    assert sorted(os.listdir(tmp_path / "out")) == ["events.npy", "frames", "images.txt", "metadata.json"]
+
+
+@targets
+@pytest.mark.parametrize("zero", [0, UNIX])
+def test_every_target_is_read_back(to, zero, tmp_path):
+    source = write_folder(tmp_path / "a", pictures(), [0, 10**8, 5 * 10**8], zero)
+    go(source, tmp_path / "out", to)
+    recording = read(tmp_path / "out")
+    assert same(recording.events, some_events())
+    assert [frame.time for frame in frames_of(tmp_path / "out")] == [0, 10**8, 5 * 10**8]
+    assert all(np.array_equal(f.image, image) for f, image in zip(frames_of(tmp_path / "out"), pictures(), strict=True))
+    again = go(tmp_path / "out", tmp_path / "again")
+    if to != "evreal":
+        assert again["origin_ns"] == zero
+
+
+@pytest.mark.parametrize("to", ["npy", "h5"])
+@pytest.mark.parametrize("dtype, channels", [(np.uint8, (3,)), (np.uint16, ())])
+def test_colour_and_hdr_are_kept(to, dtype, channels, tmp_path):
+    source = write_folder(tmp_path / "a", pictures(dtype, channels), [0, 10**8, 5 * 10**8])
+    go(source, tmp_path / "out", to)
+    for frame, image in zip(frames_of(tmp_path / "out"), pictures(dtype, channels), strict=True):
+        assert frame.image.dtype == dtype and np.array_equal(frame.image, image)
+
+
+@pytest.mark.parametrize("to", ["npy", "h5"])
+def test_sharp_pictures_and_exposures_are_kept(to, tmp_path):
+    blurred, sharp = pictures(channels=(3,), count=6)[:3], pictures(channels=(3,), count=6)[3:]
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        events = some_events()
+        for name, values in (("ts", events.t), ("xs", events.x), ("ys", events.y), ("ps", events.p > 0)):
+            file[f"events/{name}"] = values
+        for group, images in (("images", blurred), ("sharp_images", sharp)):
+            for number, image in enumerate(images):
+                file[f"{group}/image{number:09d}"] = image[..., ::-1]
+                attrs = file[f"{group}/image{number:09d}"].attrs
+                attrs["timestamp"] = number / 10
+                if group == "images":
+                    attrs["exposure_start"], attrs["exposure_end"] = number / 10 - 0.01, number / 10 + 0.01
+    go(tmp_path / "a.h5", tmp_path / "out", to)
+    stream = open_stream(tmp_path / "out")
+    assert [kind.name for kind in stream.frames] == ["frames", "sharp"]
+    for kind, images in enumerate((blurred, sharp)):
+        assert all(np.array_equal(f.image, i) for f, i in zip(frames_of(tmp_path / "out", kind), images, strict=True))
+    exposures = [frame.exposure for frame in frames_of(tmp_path / "out")]
+    assert exposures == [(n * 10**8 - 10**7, n * 10**8 + 10**7) for n in range(3)]
+
+
+@targets
+def test_a_span_is_what_lies_in_it(to, tmp_path):
+    source = write_folder(tmp_path / "a", pictures(), [0, 10**8, 5 * 10**8], UNIX)
+    options = ReadOptions(t_start=0.09, t_end=0.5)
+    go(source, tmp_path / "out", to, options)
+    recording = read(tmp_path / "out")
+    expected = some_events().between(0.09, 0.5)
+    # EVREAL's times count from the first event or picture.
+    first = min(round(expected.t[0] * 1e9), 10**8) if to == "evreal" else 0
+    assert np.array_equal(np.rint(recording.events.t * 1e9), np.rint(expected.t * 1e9) - first)
+    assert [frame.time + first for frame in frames_of(tmp_path / "out")] == [10**8, 5 * 10**8]
+
+
+def test_evreal_has_its_shapes_and_indices(tmp_path):
+    go(write_folder(tmp_path / "a", pictures(), [0, 10**8, 10**9]), tmp_path / "out", "evreal")
+    arrays = {path.stem: np.load(path) for path in (tmp_path / "out").glob("*.npy")}
+    events = some_events()
+    assert arrays["events_ts"].shape == (50,) and arrays["events_xy"].shape == (50, 2)
+    assert arrays["images"].shape == (3, HEIGHT, WIDTH, 1) and arrays["images_ts"].shape == (3, 1)
+    indices = [max(int((events.t <= time).sum()) - 1, 0) for time in (0, 0.1, 1)]
+    assert arrays["image_event_indices"].tolist() == [[index] for index in indices]
+    assert json.loads((tmp_path / "out/metadata.json").read_text())["sensor_resolution"] == [HEIGHT, WIDTH]
+
+
+@targets
+def test_time_going_back_is_refused_and_leaves_nothing_or_is_sorted(to, tmp_path):
+    order = [*range(20), *range(30, 50), *range(20, 30)]
+    source = write_text(tmp_path / "a.txt", some_events(), order=order)
+    with pytest.raises(InputError, match="time goes back"):
+        go(source, tmp_path / "deep/er/out", to)
+    assert os.listdir(tmp_path) == ["a.txt"]
+    go(source, tmp_path / "out", to, ReadOptions(sort=True))
+    events = read(tmp_path / "out").events
+    first = round(events.t[0] * 1e9)
+    expected = np.rint(some_events().t * 1e9)
+    assert np.array_equal(np.rint(events.t * 1e9) - first, expected - expected[0])
+    assert np.array_equal(events.x, some_events().x)
+    assert sorted(os.listdir(tmp_path)) == ["a.txt", "out"]
+
+
+@given(st.lists(st.integers(0, 6), min_size=1, max_size=60), st.integers(1, 9), st.integers(1, 5))
+def test_sorting_on_disk_is_a_stable_sort(tmp_path_factory, times, chunk, step):
+    path = tmp_path_factory.mktemp("sort") / "a.npy"
+    rows = np.stack([np.array(times, float), *[np.arange(len(times), dtype=float)] * 3], 1)
+    np.save(path, rows)
+    merged = np.concatenate(list(sorted_rows(path, len(rows), chunk, step)))
+    assert np.array_equal(merged, rows[np.argsort(rows[:, 0], kind="stable")])
+
+
+@given(st.lists(st.integers(0, 7), max_size=5))
+def test_a_growing_array_is_an_npy(tmp_path_factory, lengths):
+    path = tmp_path_factory.mktemp("npy") / "a.npy"
+    blocks = [np.random.default_rng(n).integers(0, 9, (n, 2, 3)).astype(np.uint8) for n in lengths]
+    with growing_array(path, (2, 3), np.dtype("u1")) as append:
+        for block in blocks:
+            append(block)
+    assert np.array_equal(np.load(path), np.concatenate([np.empty((0, 2, 3), np.uint8), *blocks]))
+
+
+@targets
+def test_what_stands_is_neither_replaced_unasked_nor_lost(to, tmp_path):
+    source, out = write_text(tmp_path / "a.txt", some_events()), tmp_path / "out"
+    go(source, out, to)
+    before = everything(tmp_path)
+    with pytest.raises(InputError, match="--overwrite"):
+        go(source, out, to)
+    broken = write_text(tmp_path / "b.txt", some_events())
+    broken.write_text(broken.read_text() + "x")
+    with pytest.raises(InputError, match="cut"):
+        go(broken, out, to, overwrite=True)
+    broken.unlink()
+    assert everything(tmp_path) == before
+    go(write_text(tmp_path / "c.txt", some_events(60)), out, to, overwrite=True)
+    assert read(out).events.count == 60 and sorted(os.listdir(tmp_path)) == ["a.txt", "c.txt", "out"]
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_what_evinr_did_not_write_is_never_replaced(overwrite, tmp_path):
+    source = write_text(tmp_path / "a.txt", some_events())
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/thesis.txt").write_text("years of work")
+    for out in (tmp_path / "mine", tmp_path / "mine/thesis.txt"):
+        with pytest.raises(InputError, match="no conversion of evinr"):
+            go(source, out, overwrite=overwrite)
+    for out in (source, tmp_path):
+        with pytest.raises(InputError, match="inside each other"):
+            go(source, out, overwrite=overwrite)
+    folder = write_folder(tmp_path / "f", pictures(), [0, 1, 2])
+    with pytest.raises(InputError, match="inside each other"):
+        go(folder, folder / "out", overwrite=overwrite)
+    assert (tmp_path / "mine/thesis.txt").read_text() == "years of work"
+
+
+@targets
+def test_it_is_known_whether_a_conversion_is_done(to, tmp_path):
+    source = write_text(tmp_path / "a.txt", some_events())
+    job = Job(source, tmp_path / "out", to, ANY)
+    assert not is_done(job) and written(job.out) is None
+    convert(job, ignore)
+    assert is_done(job) and not is_done(job._replace(options=ReadOptions(sort=True)))
+    assert all(not is_done(job._replace(to=other)) for other in {"npy", "evreal", "h5"} - {to})
+    write_text(source, some_events(51))
+    assert not is_done(job)
+
+
+def run(*words: str | Path) -> int:
+    return main(["convert", *map(str, words)])
+
+
+@targets
+def test_the_command_says_what_it_assumed_and_is_idempotent(to, tmp_path, capsys):
+    source = write_text(tmp_path / "a.txt", some_events())
+    assert run(source, tmp_path / "out", "--to", to) == 0
+    said = capsys.readouterr().out
+    assert "polarity 0/1" in said and "50 events" in said and f"{WIDTH} x {HEIGHT}" in said
+    before = everything(tmp_path)
+    assert run(source, tmp_path / "out", "--to", to) == 0 and "nothing to do" in capsys.readouterr().out
+    assert run(source, tmp_path / "out", "--to", to, "--sort") == 1
+    assert capsys.readouterr().err.count("\n") == 1 and everything(tmp_path) == before
+
+
+def dataset(root: Path) -> Path:
+    write_text(root / "one.txt", some_events(11))
+    write_text(root / "deep/two.txt", some_events(12))
+    np.save(root / "deep/two.npy", some_events(13).to_array())
+    write_folder(root / "three", pictures(), [0, 1, 2])
+    (root / "calib.txt").write_text("1 2 3 4 5 6 7 8 9")
+    (root / "notes.txt").write_text("filmed on a rainy day")
+    (root / ".hidden").mkdir()
+    write_text(root / ".hidden/four.txt", some_events(14))
+    (root / "broken.npz").write_bytes(b"PK no zip")
+    np.save(root / "weights.npy", np.zeros((3, 3)))
+    return root
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_folder_of_recordings_goes_on_after_failures_and_skips_what_is_done(jobs, tmp_path, capsys):
+    root, out = dataset(tmp_path / "set"), tmp_path / "out"
+    before = everything(root)
+    assert run(root, out, "--jobs", str(jobs)) == 1
+    said = capsys.readouterr().out
+    assert "failed: " in said and "broken.npz: damaged zip" in said and "4 of 5 recordings" in said
+    counts = {str(p.parent.relative_to(out)): len(np.load(p)) for p in out.rglob("events.npy")}
+    assert counts == {"one": 11, "deep/two.txt": 12, "deep/two.npy": 13, "three": 50}
+    assert everything(root) == before and not [p for p in out.rglob(".partial*")]
+    (root / "broken.npz").unlink()
+    shutil.rmtree(out / "one")
+    stamps = {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
+    assert run(root, out, "--jobs", str(jobs)) == 0
+    assert capsys.readouterr().out.count("done before") == 3 and (out / "one/events.npy").exists()
+    assert all(path.stat().st_mtime_ns == stamp for path, stamp in stamps.items())
+
+
+def test_the_recordings_of_a_folder(tmp_path):
+    names = [str(path.relative_to(tmp_path)) for path in find_recordings(dataset(tmp_path))]
+    assert names == ["broken.npz", "deep/two.npy", "deep/two.txt", "one.txt", "three"]
+
+
+def test_a_folder_without_recordings_is_refused(tmp_path, capsys):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/readme.md").touch()
+    assert run(tmp_path / "in", tmp_path / "out") == 1
+    assert "found readme.md" in capsys.readouterr().err and not (tmp_path / "out").exists()
+    assert run(tmp_path / "in", tmp_path / "in/out") == 1
+
+
+def test_a_sequence_that_ends_early_is_not_taken_for_whole(tmp_path):
+    """A conversion that was killed leaves a folder of another name, which the next one replaces."""
+    source = write_text(tmp_path / "a.txt", some_events())
+    (tmp_path / ".partial-out").mkdir()
+    (tmp_path / ".partial-out/events.npy").write_bytes(b"half")
+    go(source, tmp_path / "out")
+    assert sorted(os.listdir(tmp_path)) == ["a.txt", "out"] and same(read(tmp_path / "out").events, some_events())
+
+
+def test_options_are_those_of_the_reader(tmp_path):
+    source = write_text(tmp_path / "a.txt", some_events())
+    about = go(source, tmp_path / "out", options=replace(ANY, polarity=(1, 0), height=HEIGHT, width=WIDTH + 1))
+    assert about["sensor"]["width"] == WIDTH + 1
+    assert np.array_equal(np.load(tmp_path / "out/events.npy")[:, 3], -some_events().p)
