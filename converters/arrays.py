@@ -5,6 +5,7 @@ and nothing is allocated because a header says so.
 """
 
 import os
+import warnings
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -26,6 +27,8 @@ from evinr.events import InputError
 
 NAMES = (("t", "x", "y", "p"), ("ts", "xs", "ys", "ps"))
 """What the columns are called in npz and structured arrays."""
+LONGEST_HEADER = 10_000
+"""Bytes that numpy accepts as a header, but looks at only when it has read whatever is claimed."""
 OpenArray = Callable[[], BufferedReader]
 
 
@@ -189,7 +192,11 @@ def read_header(name: str, stream: BufferedReader, size: int) -> Header:
     try:
         version = np.lib.format.read_magic(stream)
         parse = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
-        shape, fortran, dtype = parse(stream)
+        if version == (2, 0) and int.from_bytes(stream.peek(4)[:4], "little") > LONGEST_HEADER:
+            raise ValueError(f"it claims more than {LONGEST_HEADER} bytes")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of numpy, over files of Python 2
+            shape, fortran, dtype = parse(stream)
     except (ValueError, KeyError, TypeError, SyntaxError, TokenError) as error:
         raise InputError(f"{name}: damaged npy header ({error}); copy or save it again") from error
     if dtype.hasobject:

@@ -83,6 +83,7 @@ class _Fault(NamedTuple):
     low: float = math.inf
     high: float = -math.inf
 
+    @np.errstate(invalid="ignore")
     def add(self, bad: Bool[np.ndarray, " n"] | None, values: Shaped[np.ndarray, " n"], offset: int) -> "_Fault":
         """The same with one more block, whose events are counted from `offset`."""
         if bad is None or not bad.any():
@@ -167,7 +168,7 @@ class Passage:
     def conclusion(self) -> tuple[SensorSize, tuple[str, ...]]:
         """The sensor's size, and what was assumed or changed."""
         size = self._size or infer_size(self._x_max, self._y_max)
-        said = [f"times in the file are in {self.stream.unit}"]
+        said = [f"times in the file are in {self.stream.written or self.stream.unit}"]
         if self.origin:
             said.append(f"time 0 is {self.origin} ns of the file's clock, the first event or frame")
         if self.options.polarity:
@@ -188,11 +189,15 @@ class Passage:
 
     def _raw(self) -> Iterator[Columns]:
         """The stream's blocks inside the wanted window; sets the origin on the way."""
+        # Freed at once: from then on glibc keeps freed blocks of up to this size, instead of giving them back to the
+        # system and having their pages cleared anew for each block, which halves the speed (mallopt(3)).
+        np.empty(2**24, np.uint8)
         from_start = (block for block in self.stream.blocks(WHOLE) if len(block.t))
         head = next(from_start, None)
         if head is None:
             return
-        starts = [frames.start for frames in self.stream.frames]
+        # An impossible one is refused where the frames are read.
+        starts = [frames.start for frames in self.stream.frames if abs(frames.start) < clock.LATEST]
         sound = head.t[clock.possible(head.t, self.stream.unit)]
         if len(sound):
             starts.append(int(clock.nanoseconds(sound, self.stream.unit).min()))
@@ -210,6 +215,7 @@ class Passage:
             # Nothing lies in the window: what is known of the recording is its head.
             yield head
 
+    @np.errstate(invalid="ignore")
     def _look(self, block: Columns, t: Float64[np.ndarray, " n"]) -> Block:
         """Take notice of a block; what does not fit its type wraps here, and is refused at the end."""
         height, width = self._size[:2] if self._size else (65536, 65536)
@@ -220,8 +226,7 @@ class Passage:
             self.falls = self.falls.add(fell, np.diff(t), at + 1)
         self._x = self._x.add(_outside(block.x, width), block.x, at)
         self._y = self._y.add(_outside(block.y, height), block.y, at)
-        with np.errstate(invalid="ignore"):
-            x, y = block.x.astype(np.uint16), block.y.astype(np.uint16)
+        x, y = block.x.astype(np.uint16), block.y.astype(np.uint16)
         p = self._polarity(block)
         self._x_max, self._y_max = max(self._x_max, int(x.max())), max(self._y_max, int(y.max()))
         if self._whole and self.stream.unit == "s" and block.t.dtype.kind == "f":
@@ -236,8 +241,7 @@ class Passage:
             falling, rising = self.options.polarity
             self._p = self._p.add((p != falling) & (p != rising), p, at)
             return np.where(p == rising, 1, -1).astype(np.int8)
-        with np.errstate(invalid="ignore"):
-            signs = p.astype(np.int8)
+        signs = p.astype(np.int8)
         if p.dtype.kind == "f" or p.min() < -1 or p.max() > 1:
             self._p = self._p.add((signs != p) | (signs < -1) | (signs > 1), p, at)
         if self._minus is None and signs.min() < 0:
@@ -304,6 +308,7 @@ class Passage:
         return f"{place(first)}: {what}"
 
 
+@np.errstate(invalid="ignore")
 def _outside(values: Shaped[np.ndarray, " n"], side: int) -> Bool[np.ndarray, " n"] | None:
     """Which coordinates are not whole numbers from 0 to below `side`, or None where all are."""
     if values.dtype.kind != "f" and values.min() >= 0 and values.max() < side:

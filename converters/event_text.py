@@ -111,15 +111,13 @@ def open_text(
         blocks=blocks,
         size=dialect.size,
         place=place,
-        notes=[f"times in the text are in {unit}"],
+        written=unit,
+        notes=[],
     )
 
 
 def read_lines(open_file: Callable[[], BufferedReader], name: str) -> Generator[Lines, None, None]:
     """The lines of a text, some CHUNK bytes at once. Raises InputError where it is damaged or a line too long."""
-    # Freed at once. From then on glibc keeps freed blocks up to this size, instead of giving them back to the system
-    # and clearing their pages anew for each chunk, which takes as long as the reading (mallopt(3), M_MMAP_THRESHOLD).
-    np.empty(2**24, np.uint8)
     memory = bytearray(PAD + LONGEST_LINE + CHUNK + 1 + PAD)
     buffer = np.frombuffer(memory, np.uint8)
     kept = number = read = 0

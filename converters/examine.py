@@ -17,8 +17,8 @@ from converters.options import ReadOptions
 from converters.stream import FrameSet, SensorSize, Stream
 from evinr.events import InputError
 
-Advance = Callable[[float], None]
-"""Is told what part of the events has been read, 0 to 1."""
+Advance = Callable[[str, float], None]
+"""Is told what is read, `events` or `frames`, and what part of it has been, 0 to 1."""
 
 
 class Pixels(NamedTuple):
@@ -69,7 +69,7 @@ def examine(stream: Stream, options: ReadOptions, name: str, advance: Advance) -
     def blocks():
         for block in passage.blocks():
             yield block
-            advance(block.done)
+            advance("events", block.done)
 
     health = look(blocks(), options.size or stream.size)
     size, assumptions = passage.conclusion()
@@ -77,7 +77,7 @@ def examine(stream: Stream, options: ReadOptions, name: str, advance: Advance) -
     if health.pixels is not None and size.height * size.width <= MOST_PIXELS:
         counts = on_sensor(health.pixels, size.height, size.width)
         pixels = Pixels(counts, hot_pixels(counts.sum(0)))
-    frames = _frames(stream, options, name, passage.origin, health, size) if stream.frames else None
+    frames = _frames(stream, options, name, passage.origin, health, size, advance) if stream.frames else None
     # Nothing was sorted: steps back are told apart.
     assumptions = tuple(said for said in assumptions if not said.startswith("events were sorted by time"))
     return Examination(
@@ -94,12 +94,24 @@ def examine(stream: Stream, options: ReadOptions, name: str, advance: Advance) -
 
 
 def _frames(
-    stream: Stream, options: ReadOptions, name: str, origin: int, health: Health, size: SensorSize
+    stream: Stream,
+    options: ReadOptions,
+    name: str,
+    origin: int,
+    health: Health,
+    size: SensorSize,
+    advance: Advance,
 ) -> FrameReport:
     kind, others = stream.frames[0], tuple(other.name for other in stream.frames[1:])
     middle = origin + round((health.start + health.end) / 2 * 1e9)
+
+    def frames():
+        for frame in checked_frames(kind, options, origin, name):
+            yield frame
+            advance("frames", ((frame.time - origin) / 1e9 - health.start) / (health.seconds or 1.0))
+
     try:
-        seen = look_at_frames(kind.name, kind.layout, checked_frames(kind, options, origin, name), middle)
+        seen = look_at_frames(kind.name, kind.layout, frames(), middle)
     except InputError as error:
         return FrameReport(None, str(error), Offset(reason="they cannot be read"), others)
     if seen is None:
@@ -126,7 +138,7 @@ def _offset(
     chosen = frame_offset.busiest(times, events_until(health, (times - origin) / 1e9).sum(0))
     if chosen is None:
         return Offset(
-            reason=f"fewer than {frame_offset.FEWEST + 1} frames lie within {frame_offset.LONGEST // 10**9} s of events"
+            reason=f"fewer than {frame_offset.FEWEST + 1} frames within {frame_offset.LONGEST // 10**9} s lie among the events"
         )
     reach = (REACH + 2) / 1e3
     around = replace(

@@ -36,6 +36,8 @@ class Members(NamedTuple):
 
 def open_regular(path: Path, name: str) -> BufferedReader:
     """The file, for reading. Raises InputError where there is none, or no regular one (a pipe would hang)."""
+    if "\0" in str(path):
+        raise InputError(f"{name!r}: a name with a null character, which no file has; mend it")
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             raise InputError(f"{name}: not a regular file; give a file or a folder that holds a recording")

@@ -56,9 +56,11 @@ def checked_frames(frames: FrameSet, options: ReadOptions, origin: int, name: st
     window = options.window(origin)
     before, first = None, None
     for number, frame in enumerate(frames.read(window)):
+        where = frame.place or f"{name}: {frames.name} {number}"
+        if not abs(frame.time) < LATEST:
+            raise InputError(f"{where}: its time, {frame.time} ns, is out of range; mend it, or leave out the frames")
         if not window.first <= frame.time <= window.last:
             continue
-        where = frame.place or f"{name}: {frames.name} {number}"
         if before is not None and frame.time < before and not options.sort:
             raise InputError(f"{where}: time goes back by {(before - frame.time) / 1e9:g} s: pass --sort")
         first = first or _kind(frame)

@@ -94,6 +94,8 @@ def inflate(dataset: h5py.Dataset, codes: list[int], start: tuple[int, ...]) -> 
 def read_by_hdf5(dataset: h5py.Dataset, first: int, last: int) -> Shaped[np.ndarray, "{last-first} ..."]:
     """`dataset[first:last]`, where its filters will not blow up."""
     codes = filters(dataset.id.get_create_plist())
+    if GZIP in codes:
+        raise ValueError("gzip of an unusual type or among unusual filters: save it with h5repack -f GZIP=4")
     if codes and dataset.chunks is not None:
         size = prod(chunk_shape(dataset)) * dataset.dtype.itemsize
         for start, _, _ in chunks_over(dataset, first, last):

@@ -1,6 +1,7 @@
 """How sound a stream of events is, from one pass over its blocks, in memory that does not grow with their number.
 
-Everything here is exact, whatever the blocks are; what is estimated about frames is in `converters.frame_offset`.
+Everything here is exact, whatever the blocks are, but silences where time goes back: of these there may be longer ones
+than are told. What is estimated about frames is in `converters.frame_offset`.
 """
 
 import math
@@ -80,7 +81,7 @@ class Course(NamedTuple):
     duplicates: int = 0
     """and those of them that are equal to it in all."""
     gaps: tuple[Gap, ...] = ()
-    """The longest silences, longest first; a late event does not break one that it falls into."""
+    """The longest silences, longest first."""
     finest: float = math.inf
     """The shortest interval above zero."""
     intervals: Int64[np.ndarray, " 128"] = np.zeros(2 * OCTAVES, np.int64)
@@ -161,7 +162,7 @@ def events_until(health: Health, times: Float64[np.ndarray, " m"]) -> Float64[np
     """Falling and rising events until each time, taking those of a bin for evenly spread over it."""
     rate = health.rate
     edges = np.arange(rate.first, rate.first + rate.counts.shape[1] + 1) * rate.width
-    edges[0], edges[-1] = health.start, max(health.end, np.nextafter(edges[-2], np.inf))
+    edges[0], edges[-1] = health.start, health.end
     return np.stack([np.interp(times, edges, [0, *some.cumsum()]) for some in rate.counts])
 
 
@@ -178,10 +179,13 @@ def followed(course: Course, block: Block) -> Course:
     # The exponent of a double says between which powers of two it lies.
     octave = np.clip((forward.view(np.int64) >> 52) - 1023 + OCTAVES, 0, 2 * OCTAVES - 1)
     highest, gaps = course.highest, course.gaps
-    silences = steps if not falls.size and t[0] >= highest else np.diff(np.maximum.accumulate(np.maximum(t, highest)))
+    late = bool(falls.size) or t[0] < highest
+    silences = np.diff(np.maximum.accumulate(np.maximum(t, highest))) if late else steps
     longer = np.flatnonzero(silences > (gaps[-1].seconds if len(gaps) == LONGEST else 0))
     longer = longer[np.argsort(-silences[longer], kind="stable")[:LONGEST]]
     gaps += tuple(Gap(max(float(t[: i + 1].max()), highest), float(silences[i])) for i in longer)
+    if late:
+        gaps = tuple(broken(gap, t) for gap in gaps)
     return Course(
         last=Event(float(t[-1]), int(x[-1]), int(y[-1]), int(p[-1])),
         highest=max(highest, float(t.max())),
@@ -194,6 +198,17 @@ def followed(course: Course, block: Block) -> Course:
         finest=min(course.finest, float(forward.min(initial=math.inf))),
         intervals=course.intervals + np.bincount(octave, minlength=2 * OCTAVES),
     )
+
+
+def broken(gap: Gap, t: Float64[np.ndarray, " n"]) -> Gap:
+    """What late events leave of a silence: its longest part."""
+    end = gap.start + gap.seconds
+    inside = np.sort(t[(t > gap.start) & (t < end)])
+    if not inside.size:
+        return gap
+    edges = np.concatenate([[gap.start], inside, [end]])
+    longest = int(np.diff(edges).argmax())
+    return Gap(float(edges[longest]), float(edges[longest + 1] - edges[longest]))
 
 
 def long_gaps(health: Health) -> tuple[Gap, ...]:
@@ -221,7 +236,7 @@ def hot_pixels(counts: Int64[np.ndarray, "h w"]) -> Int64[np.ndarray, " k"]:
     if not active.size:
         return np.zeros(0, np.int64)
     y, x = np.nonzero(counts > max(FEWEST_OF_HOT - 1, HOT * float(np.median(active))))
-    padded = np.pad(counts, 1)
+    padded = np.pad(counts, 1, "reflect")  # so that edges do not end at the rim
     around = [
         padded[y + 1 + down, x + 1 + right] for down in (-1, 0, 1) for right in (-1, 0, 1) if (down, right) != (0, 0)
     ]

@@ -19,7 +19,7 @@ def read_picture(stream: BufferedReader, where: str) -> Shaped[np.ndarray, "h w 
     try:
         picture = iio.imread(stream.read(LARGEST), plugin="pillow")
     except (OSError, SyntaxError, ValueError, DecompressionBombError, DecompressionBombWarning) as error:
-        raise InputError(f"{where}: not a readable picture ({error}); restore it or delete its line") from error
+        raise InputError(f"{where}: not a readable picture ({error}); restore or remove it") from error
     if picture.dtype == np.int32:
         # Pillow's mode I, in which it opens some 16-bit PNGs.
         picture = picture.astype(np.uint16)

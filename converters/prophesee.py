@@ -117,7 +117,7 @@ def _encoding(path: Path, name: str, fields: dict[str, str], kind: bytes, option
     is_dat = path.suffix.lower() == ".dat" or ("version" in fields and kind in (b"\x00\x08", b"\x0c\x08"))
     key = options.format or NAMES.get(named)
     if key is None and named:
-        raise InputError(f"{name}: its encoding {named!r} is not read; convert it to EVT3, EVT2 or DAT")
+        raise InputError(f"{name}: its encoding {named[:40]!r} is not read; convert it to EVT3, EVT2 or DAT")
     if key is None and not is_dat:
         raise InputError(
             f"{name}: the header names no encoding (no line '% format' or '% evt'); "
@@ -151,8 +151,8 @@ def _size(fields: dict[str, str]) -> SensorSize | None:
     """The first size that the header tells: in `format`, in `geometry` (RAW), or as `Height` and `Width` (DAT)."""
     width, _, height = fields.get("geometry", "").partition("x")
     for said in (_pairs(fields.get("format", "").split(";")), {"width": width, "height": height}, fields):
-        height, width = said.get("height", ""), said.get("width", "")
-        if SIDE.fullmatch(height) and SIDE.fullmatch(width) and int(height) and int(width):
+        height, width = (said.get(side, "") for side in ("height", "width"))
+        if all(SIDE.fullmatch(side) and 1 <= int(side) <= 65536 for side in (height, width)):
             return SensorSize(int(height), int(width), "the header of the file")
     return None
 

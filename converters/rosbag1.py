@@ -116,20 +116,18 @@ def read_messages(
                 counted += count
                 continue
             with damage(f"{name}: chunk at byte {chunk.place}"):
-                data = read_chunk(file, chunk.place, size)
+                data = read_chunk(file, chunk.place)
                 done = file.tell() / size
                 for time, body in walk(data, wanted):
                     counted += 1
                     yield Message(time, body, counted, done)
 
 
-def read_chunk(file: BufferedReader, place: int, end: int) -> bytes:
+def read_chunk(file: BufferedReader, place: int) -> bytes:
     """The records of a chunk, unpacked: never more than its header says, nor than LARGEST_CHUNK."""
     file.seek(place)
     header, stored = read_header(file, CHUNK)
     size = number(header[b"size"])
-    if stored > end - file.tell():
-        raise ValueError(f"takes {stored} bytes, {end - file.tell()} are left in the file")
     if max(size, stored) > LARGEST_CHUNK:
         raise ValueError(
             f"takes {max(size, stored)} bytes, more than {LARGEST_CHUNK}, `rosbag filter` makes small ones"

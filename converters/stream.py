@@ -101,6 +101,8 @@ class Stream(NamedTuple):
     """How many events there are, where that is known without reading them."""
     place: Callable[[int], str] = "event {}".format
     """Where in the file an event stands, for messages."""
+    written: Unit | None = None
+    """Unit of the times as the file writes them, where the blocks have another."""
     zero: int = 0
     """What the writer of the file says to have subtracted from its times, in nanoseconds."""
     notes: list[str] = []  # noqa: RUF012

@@ -110,7 +110,7 @@ def whole_times(table: Table) -> bool:
     if table.time_type.kind != "f":
         return True
     t = table.times(0, min(table.events, PROBE))
-    return len(t) > 1 and t[0] != t[-1] and bool((t == np.floor(t)).all())
+    return len(t) > 1 and bool(t[0] != t[-1] and (t == np.floor(t)).all())
 
 
 def stored_resolution(file: h5py.File) -> tuple[int, int] | None:

@@ -11,6 +11,8 @@ from evinr import memory
 
 LATE = 0.015
 """Seconds of offset between frames and events that half an exposure and a pixel's latency no longer explain."""
+JOINED = 1.0
+"""Seconds that no packet comes late."""
 TOLD_APART = ("the sensor is ", "time 0 is ")
 """Assumptions that have facts of their own."""
 WORST = 5
@@ -57,9 +59,10 @@ def _of_time(seen: Examination) -> list[str]:
     health, found = seen.health, []
     course, rising = health.course, health.rising
     if course.falls:
-        found.append(
-            f"time goes back {_count(course.falls, 'time')}, by up to {span(course.largest_fall)}: pass --sort"
-        )
+        mend = "pass --sort"
+        if course.largest_fall > JOINED:
+            mend = "a counter overflowed, or recordings were joined; --sort would lay their parts over each other"
+        found.append(f"time goes back {_count(course.falls, 'time')}, by up to {span(course.largest_fall)}: {mend}")
     if course.duplicates > 1e-3 * health.events:
         share = course.duplicates / health.events
         found.append(f"{share:.1%} of the events are the one before once more: see whether data were written twice")
@@ -98,9 +101,9 @@ def _of_pixels(seen: Examination) -> list[str]:
             f"no event has x above {columns[-1]} or y above {rows[-1]} on a sensor of {size.width} x {size.height}: "
             "are --width and --height right?"
         )
-    if "a guess" in size.source:
+    if "largest coordinates" in size.source:
         found.append(
-            f"that the sensor is {size.width} x {size.height} is a guess: pass --width and --height if it is not"
+            f"no sensor is known that fits, so {size.width} x {size.height} is a guess: pass the true --width and --height"
         )
     return found
 
@@ -114,7 +117,8 @@ def _of_frames(seen: Examination, frames: FrameReport) -> list[str]:
     if health.falls:
         found.append(f"the time of frames goes back {_count(health.falls, 'time')}: pass --sort")
     first, last = _seconds(seen, int(health.times.min())), _seconds(seen, int(health.times.max()))
-    if last < seen.health.start or first > seen.health.end:
+    apart = max(0.1, 2 * health.interval)
+    if last < seen.health.start - apart or first > seen.health.end + apart:
         side = "before the first event" if last < seen.health.start else "after the last event"
         found.append(f"all frames lie {side}: the clocks of frames and events are not one")
     if health.missing:
@@ -130,10 +134,10 @@ def _of_frames(seen: Examination, frames: FrameReport) -> list[str]:
 
 def _of_memory(seen: Examination) -> list[str]:
     needed, there = memory.PROGRAM + memory.to_fit(seen.health.events, *seen.size[:2]), _ram()
-    if there is None or needed < 0.9 * there:
+    if seen.pixels is None or there is None or needed < 0.9 * there:
         return []
     return [
-        f"a fit needs {data(needed)} of memory, and this machine has {data(there)}: fit a part (--t-start, --t-end)"
+        f"a fit needs {data(needed)} of memory, and this machine has {data(float(there))}: fit a part (--t-start, --t-end)"
     ]
 
 
@@ -255,7 +259,7 @@ def _to_fit(seen: Examination) -> str:
 
 
 def _to_convert(seen: Examination) -> str:
-    return f"{data(32 * seen.health.events)} of disk for the events (--to npy), and less than 0.5 GB of memory"
+    return f"{data(32.0 * seen.health.events)} of disk for the events (--to npy), and less than 0.5 GB of memory"
 
 
 def _seconds(seen: Examination, time: int) -> float:

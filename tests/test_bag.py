@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import imageio.v3 as iio
+import lz4.frame
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -18,9 +19,11 @@ from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin
 from rosbags.rosbag2 import Writer as Writer2
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
+from converters import ros_messages, rosbag2
 from converters.bag import open_bag, open_bag2
 from converters.clock import nanoseconds
 from converters.options import AS_STORED, ReadOptions
+from converters.rosbag2 import zstd
 from converters.stream import BLOCK, WHOLE, SensorSize, Stream, Window
 from evinr.events import InputError
 
@@ -84,14 +87,17 @@ def image(time: int, pixels: np.ndarray, encoding: str, step: int | None = None,
     return struct.pack("<IIII", 7, *divmod(time, 10**9), 0) + size + text + after + padded.tobytes()
 
 
-def write_bag(path: Path, said: Iterable[Said], compression: str = "none", chunk: int = 4000) -> Path:
-    """A rosbag 1 of chunks of about `chunk` bytes, by the library rosbags."""
+def write_bag(path: Path, said: Iterable[Said], compression: str = "none", chunk: int = 4000, silent: str = "") -> Path:
+    """A rosbag 1 of chunks of about `chunk` bytes, by the library rosbags, perhaps with a topic of no messages."""
     writer = Writer(path)
     if compression != "none":
         writer.set_compression(Writer.CompressionFormat[compression.upper()])
     writer.chunk_threshold = chunk
     writer.open()
     connections = {}
+    if silent:
+        kind = EVENTS if silent.endswith("events") else IMAGE
+        writer.add_connection(silent, kind[0], msgdef="-", md5sum=kind[1])
     for topic, kind, time, data in said:
         if (topic, kind) not in connections:
             connections[topic, kind] = writer.add_connection(topic, kind[0], msgdef="-", md5sum=kind[1])
@@ -187,9 +193,26 @@ def test_windows_inside_one_long_message(tmp_path):
         assert_same(read(stream, window), events.part(first, last + 1))
 
 
-def test_windows_where_record_times_are_another_clock(tmp_path):
+def test_windows_leave_damaged_chunks_outside_alone(tmp_path):
+    events = make_events(20_000, step=2_000_000)
+    times = [int(events.t[k]) for k in range(0, 20_000, 1000)] + [int(events.t[-1]) + 1]
+    pictures = frames_of("/dvs/image_raw", times, [GRAY] * 21, "mono8")
+    stream = open_said(tmp_path, arrays(events, 100), pictures, compression="bz2")
+    whole = (tmp_path / "a.bag").read_bytes()
+    late = whole.rindex(b"BZh9")
+    (tmp_path / "a.bag").write_bytes(whole[: late + 10] + b"damage" + whole[late + 16 :])
+    early = Window(times[1], times[3])
+    assert len(read(stream, early).t) == 2001 and len(list(stream.frames[0].read(early))) == 3
+    with pytest.raises(InputError, match="a.bag: chunk at byte [0-9]+: damaged"):
+        read(stream)
+    with pytest.raises(InputError, match="a.bag: chunk at byte [0-9]+: damaged"):
+        list(stream.frames[0].read(WHOLE))
+
+
+@pytest.mark.parametrize("offset", [10**12, -(10**12)])
+def test_windows_where_record_times_are_another_clock(tmp_path, offset):
     events = make_events(5000, step=2_000_000)
-    late = [said._replace(time=said.time + 10**12) for said in arrays(events, 100)]
+    late = [said._replace(time=said.time + offset) for said in arrays(events, 100)]
     stream = open_said(tmp_path, late)
     window = Window(int(events.t[2000]), int(events.t[2500]))
     assert len(read(stream, window).t) >= 500
@@ -248,7 +271,8 @@ def test_compressed_pictures(tmp_path, stored, layout):
     head = struct.pack("<IIIII", 7, *divmod(START, 10**9), 0, len(kind)) + kind
     data = head + struct.pack("<I", len(png)) + png
     topic = "/dvs/image_raw/compressed"
-    stream = open_said(tmp_path, arrays(make_events(9), 3), [Said(topic, COMPRESSED, START, data)])
+    other = frames_of("/dvs/image_rect", [START], [GRAY], "mono8")
+    stream = open_said(tmp_path, arrays(make_events(9), 3), [Said(topic, COMPRESSED, START, data)], other)
     (frame,) = stream.frames[0].read(WHOLE)
     assert stream.frames[0].layout == layout
     np.testing.assert_array_equal(frame.image, stored)
@@ -256,6 +280,14 @@ def test_compressed_pictures(tmp_path, stored, layout):
     (tmp_path / "a.bag").unlink()
     with pytest.raises(InputError, match="a.bag: /dvs/image_raw/compressed: message 1: picture cannot be read"):
         open_said(tmp_path, arrays(make_events(9), 3), [Said(topic, COMPRESSED, START, cut)])
+
+
+def test_compressed_pictures_of_any_size_are_not_unpacked(tmp_path, monkeypatch):
+    monkeypatch.setattr(ros_messages, "LARGEST", 29)
+    png = iio.imwrite("<bytes>", GRAY, extension=".png", plugin="pillow")
+    data = struct.pack("<IIIII", 7, *divmod(START, 10**9), 0, 0) + struct.pack("<I", len(png)) + png
+    with pytest.raises(InputError, match="is a picture of 5 x 6 pixels, more than any"):
+        open_said(tmp_path, arrays(make_events(9), 3), [Said("/dvs/image_raw", COMPRESSED, START, data)])
 
 
 def test_pictures_keep_their_order(tmp_path):
@@ -294,6 +326,23 @@ def test_topics_of_a_stereo_camera(tmp_path):
         assert next(stream.frames[0].read(WHOLE)).image[0, 0] == 20 and stream.notes == []
     other = open_bag(tmp_path / "a.bag", "a.bag", ReadOptions(frame_topic="/davis/right/image_raw"))
     assert next(other.frames[0].read(WHOLE)).image[0, 0] == 20 and len(other.frames) == 1
+
+
+@pytest.mark.parametrize("others", [["/a/right/events"], ["/a/right/events", "/b/left/events", "/davis/left/events"]])
+def test_the_left_camera_is_the_usual_one(tmp_path, others):
+    usual = "/davis/left/events" if "/davis/left/events" in others else "/a/left/events"
+    said = [arrays(make_events(len(topic)), 10, topic) for topic in {*others, "/a/left/events"}]
+    stream = open_said(tmp_path, *said)
+    assert len(read(stream).t) == len(usual) and f"read from {usual}; there are also" in stream.notes[0]
+
+
+def test_topics_without_messages(tmp_path):
+    said = arrays(make_events(50), 10, "/cam/events"), frames_of("/cam/image_raw", [START], [GRAY], "mono8")
+    stream = open_said(tmp_path, *said, silent="/dvs/events")
+    assert len(read(stream).t) == 50 and stream.notes[0].startswith("events were read from /cam/events")
+    (tmp_path / "a.bag").unlink()
+    (frames,) = open_said(tmp_path, *said, silent="/cam/image_color").frames
+    assert (frames.name, frames.layout) == ("frames", "gray")
 
 
 def test_topics_of_other_cameras(tmp_path):
@@ -341,12 +390,17 @@ def test_bags_without_known_events(tmp_path, topic, kind, message):
         open_said(tmp_path, [Said(topic, kind, START, data), Said(topic, kind, START + 1, data)])
 
 
-def test_counts_that_do_not_fit(tmp_path):
-    said = arrays(make_events(900), 300)
-    said[2] = said[2]._replace(data=event_array(make_events(300), claimed=900_000_000))
+@pytest.mark.parametrize("claimed", [299, 301, 900_000_000])
+def test_counts_that_do_not_fit(tmp_path, claimed):
+    events = make_events(9000, step=2_000_000)
+    said = arrays(events, 300)
+    said[25] = said[25]._replace(data=event_array(make_events(300), claimed=claimed))
     stream = open_said(tmp_path, said)
-    with pytest.raises(InputError, match="a.bag: /dvs/events: message 3: message size does not fit .*900000000 events"):
-        read(stream)
+    window = Window(int(events.t[7000]), int(events.t[7300]))
+    message = f"a.bag: /dvs/events: message 26: message size does not fit .*claims {claimed} events"
+    for part in (WHOLE, window):
+        with pytest.raises(InputError, match=message):
+            read(stream, part)
 
 
 @pytest.mark.parametrize(
@@ -354,11 +408,17 @@ def test_counts_that_do_not_fit(tmp_path):
     [
         (image(START, GRAY, "32FC1"), "encoding '32FC1'"),
         (image(START, GRAY, "mono8")[:-1], "claims 5 x 6 pixels mono8"),
+        (
+            image(START, GRAY, "mono8").replace(struct.pack("<II", 5, 30), struct.pack("<II", 5, 29)),
+            "in 29 bytes of data",
+        ),
+        (image(START, GRAY, "mono8").replace(struct.pack("<II", 6, 5), bytes(8)), "claims 0 x 0 pixels"),
+        (image(START, WIDE, "mono16"), "has encoding mono16, those before mono8"),
         (image(START, GRAY, "rgb8"), "claims 5 x 6 pixels rgb8, rows of 5 bytes"),
         (image(START, GRAY, "mono8")[:20], "requires a buffer"),
         (struct.pack("<IIII", 7, 1, 2, 2**32 - 1), "requires a buffer"),
     ],
-    ids=["encoding", "cut", "rows", "header", "frame_id"],
+    ids=["encoding", "cut", "size", "empty", "change", "rows", "header", "frame_id"],
 )
 def test_pictures_that_cannot_be_read(tmp_path, data, message):
     good = [Said("/dvs/image_raw", IMAGE, START, image(START, GRAY, "mono8"))]
@@ -416,10 +476,18 @@ def by_hand(
     return b"#ROSBAG V2.0\n" + first + body + CONNECTION + infos
 
 
+FIELDS = {"op": b"\2", "conn": u32(5), "time": time_of(START)}
+
+
 def said_by(*names: str, extra: dict[str, bytes] | None = None, data: bytes = event_array(make_events(5))) -> bytes:
     """A record of a message, its fields in that order."""
-    values = {"op": b"\2", "conn": u32(5), "time": time_of(START)}
-    return record({name: values[name] for name in names} | (extra or {}), data)
+    return record({name: FIELDS[name] for name in names} | (extra or {}), data)
+
+
+def said_twice(*names: str) -> bytes:
+    """As `said_by`, where names may come twice."""
+    fields = b"".join(record({name: FIELDS[name]}, b"")[4:-4] for name in names)
+    return u32(len(fields)) + fields + u32(0)
 
 
 def open_bytes(tmp_path: Path, data: bytes) -> Stream:
@@ -438,6 +506,7 @@ def test_fields_in_any_order(tmp_path, names, extra):
 GOOD = said_by("conn", "op", "time")
 BROKEN = {
     "no bag": (b"#ROSBAG V1.2\n", "not a rosbag of format 2.0"),
+    "header": (b"#ROSBAG V2.0\n" + b"\xff" * 8, "index of the bag: damaged: a part of 4294967295 bytes"),
     "unindexed": (by_hand(GOOD, bag={"index_pos": bytes(8)}), "has no index.*rosbag reindex"),
     "index behind the end": (by_hand(GOOD, bag={"index_pos": struct.pack("<Q", 10**9)}), "truncated: .*1000000000"),
     "encrypted": (by_hand(GOOD, bag={"encryptor": b"rosbag/AesCbcEncryptor"}), "encrypted"),
@@ -457,11 +526,12 @@ BROKEN = {
     "chunk too small": (by_hand(GOOD, chunk={"size": u32(len(GOOD) - 1)}), "damaged: .* bytes or more where"),
     "chunk too large": (by_hand(GOOD, chunk={"size": u32(2**32 - 1)}), "more than 134217728"),
     "chunk beyond the file": (
-        by_hand(GOOD).replace(u32(len(GOOD)) + GOOD, u32(2**31) + GOOD),
-        "takes 2147483648 bytes",
+        by_hand(GOOD).replace(u32(len(GOOD)) + GOOD, u32(10**6) + GOOD),
+        "chunk at byte 4109: damaged: the file ends early",
     ),
     "no time": (by_hand(said_by("conn", "op")), "field b'time' is missing"),
-    "op twice": (by_hand(GOOD.replace(b"conn=" + u32(5) + u32(4) + b"op=\2", b"op=\2" * 2)), "damaged"),
+    "conn twice": (by_hand(said_twice("conn", "conn", "time")), "field b'op' is missing"),
+    "op twice": (by_hand(said_twice("op", "conn", "op")), "field b'time' is missing"),
     "record beyond the chunk": (by_hand(GOOD[:-1]), "goes beyond the chunk"),
     "short record": (by_hand(GOOD + b"\1"), "chunk at byte 4109: damaged"),
     "sensor": (
@@ -677,6 +747,91 @@ def test_ros2_unclosed_mcap(tmp_path):
     (tmp_path / "cut.mcap").write_bytes(data)
     with pytest.raises(InputError, match="cut.mcap: damaged bag: it has no index of its chunks; .*mcap recover"):
         open_bag2(tmp_path / "cut.mcap", "cut.mcap", AS_STORED)
+
+
+def test_ros2_messages_never_unpack_to_more_than_the_limit(tmp_path, monkeypatch):
+    monkeypatch.setattr(rosbag2, "LARGEST", 20_000)
+    zero = Known(*(np.zeros(1500, np.int64) for _ in range(4)))
+    said = [Said("/dvs/events", EVENTS, START, event_array2(zero))]
+    path = write_bag2(tmp_path / "rec", said, SQLITE, CompressionMode.MESSAGE)
+    with pytest.raises(InputError, match="rec: damaged bag: a message of more than 20000 bytes"):
+        open_bag2(path, "rec", AS_STORED)
+
+
+def mcap_record(kind: int, body: bytes) -> bytes:
+    return struct.pack("<BQ", kind, len(body)) + body
+
+
+def mcap_text(text: bytes) -> bytes:
+    return u32(len(text)) + text
+
+
+def mcap_by_hand(
+    *messages: Said, compression: bytes = b"", stored: bytes | None = None, size: int | None = None, repeat: int = 1
+) -> bytes:
+    """An MCAP with a chunk for each message, without an index of messages; the rest is what to change."""
+    data = b"\x89MCAP0\r\n" + mcap_record(1, mcap_text(b"ros2") + mcap_text(b""))
+    listed = []
+    for message in messages:
+        records = mcap_record(5, struct.pack("<HIQQ", 3, 0, message.time, message.time) + message.data)
+        records += mcap_record(5, struct.pack("<HIQQ", 4, 0, message.time, message.time) + b"another topic")
+        size = len(records) if size is None else size
+        packed = records if stored is None else stored
+        head = struct.pack("<QQQI", message.time, message.time, size, 0) + mcap_text(compression)
+        chunk = mcap_record(6, head + struct.pack("<Q", len(packed)) + packed)
+        times = struct.pack("<QQQQ", message.time, message.time, len(data), len(chunk))
+        listed.append(
+            mcap_record(8, times + u32(0) + bytes(8) + mcap_text(compression) + struct.pack("<QQ", len(packed), size))
+        )
+        data += chunk
+        size = None
+    start = len(data)
+    data += mcap_record(
+        3, struct.pack("<H", 1) + mcap_text(EVENTS[0].encode()) + mcap_text(b"ros2msg") + mcap_text(b"-")
+    )
+    data += mcap_record(4, struct.pack("<HH", 3, 1) + mcap_text(b"/dvs/events") + mcap_text(b"cdr") + mcap_text(b""))
+    data += b"".join(listed) * repeat
+    return data + mcap_record(2, struct.pack("<QQI", start, 0, 0)) + b"\x89MCAP0\r\n"
+
+
+def test_mcap_without_an_index_of_messages(tmp_path):
+    events = make_events(300, step=200_000_000)
+    said = arrays2(events, [50] * 6)
+    path = tmp_path / "a.mcap"
+    path.write_bytes(mcap_by_hand(*said))
+    stream = open_bag2(path, "a.mcap", AS_STORED)
+    assert_same(read(stream), events)
+    window = Window(int(events.t[160]), int(events.t[190]))
+    assert_same(read(stream, window), events.part(160, 191))
+    assert sum(len(block.t) for block in stream.blocks(window)) == 50
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"repeat": 2}, "chunks overlap"),
+        ({"size": 2**40}, "no chunk of up to"),
+        ({"size": 5}, "does not fit its size"),
+        ({"compression": b"lz5"}, "compression b'lz5' is not known"),
+        ({"compression": b"zstd", "stored": zstd.compress(bytes(3 * 10**7)), "size": 1000}, "does not fit its size"),
+        (
+            {"compression": b"lz4", "stored": lz4.frame.compress(bytes(3 * 10**7)), "size": 1000},
+            "does not fit its size",
+        ),
+        ({"compression": b"zstd"}, "damaged bag"),
+        ({"stored": b"\5" * 9, "size": 9}, "goes beyond its chunk"),
+    ],
+)
+def test_broken_mcap(tmp_path, change, message):
+    path = tmp_path / "a.mcap"
+    path.write_bytes(mcap_by_hand(*arrays2(make_events(5), [5]), **change))
+    tracemalloc.start()
+    try:
+        with pytest.raises(InputError, match="a.mcap: damaged bag: .*" + message if "bag" not in message else message):
+            read(open_bag2(path, "a.mcap", AS_STORED))
+        assert tracemalloc.get_traced_memory()[1] < 10**7
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.fixture(scope="module")

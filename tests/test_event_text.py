@@ -98,11 +98,11 @@ def test_dialects_are_one_recording(write: Callable[[bytes], bytes], head, chunk
     stream = opened(content)
     blocks = list(stream.blocks(WHOLE))
     assert lists(joined(blocks)) == [T, X, Y, P] and blocks[-1].t.dtype == np.int64
-    assert stream.unit == "ns" and stream.notes == ["times in the text are in s"]
+    assert stream.unit == "ns" and stream.written == "s"
     assert (stream.size and stream.size[:2]) == ((180, 240) if b"240" in head else None)
     assert [block.done for block in blocks] == sorted(block.done for block in blocks) and blocks[-1].done == 1.0
     assert stream.count is None and stream.format == "text" and stream.files == (Path("a.txt"),)
-    assert lists(joined(list(stream.blocks(WHOLE)))) == [T, X, Y, P] and len(stream.notes) == 1
+    assert lists(joined(list(stream.blocks(WHOLE)))) == [T, X, Y, P]
 
 
 @pytest.mark.parametrize("order", ["txyp", "tyxp", "xytp", "yxtp"])
@@ -203,7 +203,7 @@ def test_times_are_integers_of_the_unit_that_the_text_has_or_nanoseconds(times, 
     assert opened(content, ReadOptions(time_unit=unit)).unit == said
     t = read(content, time_unit=unit).t
     assert t.dtype == np.int64 and t.tolist() == expected
-    assert opened(content, ReadOptions(time_unit=unit)).notes == [f"times in the text are in {unit or 's'}"]
+    assert opened(content, ReadOptions(time_unit=unit)).written == (unit or "s")
 
 
 def test_fractions_after_many_whole_times_are_floats_or_refused(monkeypatch):

@@ -41,9 +41,9 @@ class Told(NamedTuple):
     p: np.ndarray
 
 
-def make_events(count: int = COUNT, seed: int = 0) -> Told:
-    rng = np.random.default_rng(seed)
-    x, y = rng.integers(0, 24, count).astype(np.int16), rng.integers(0, 18, count).astype(np.int16)
+def make_events(count: int = COUNT, size: tuple[int, int] = (18, 24)) -> Told:
+    rng = np.random.default_rng(0)
+    x, y = rng.integers(0, size[1], count).astype(np.int16), rng.integers(0, size[0], count).astype(np.int16)
     return Told(1_000_000 + np.cumsum(rng.integers(0, 50, count)), x, y, rng.random(count) < 0.5)
 
 
@@ -124,6 +124,11 @@ def test_timostoff(tmp_path, storage):
     assert read(stream).p.dtype == np.uint8
 
 
+@pytest.mark.parametrize("codes", [(1, 3), (3, 1), (1, 1), (2, 1), (2, 1, 3)])
+def test_filters_are_undone_in_their_order(tmp_path, codes):
+    assert_events(opened(edited(filtered(*codes))(tmp_path / "a.h5")), EVENTS.us / 1e6)
+
+
 def test_long_recordings_come_in_blocks_of_whole_chunks(tmp_path):
     events = make_events(700_001)
     path = write_timostoff(tmp_path / "a.h5", events=events, chunks=(100_000,), compression="gzip")
@@ -164,14 +169,23 @@ def test_rled_is_in_microseconds(tmp_path, dtype):
 
 
 def test_what_may_be_rled_is_said(tmp_path):
-    whole = opened(write_timostoff(tmp_path / "a.h5", times=EVENTS.us, **RLED | {"resolution": (18, 24)}))
+    whole = opened(write_timostoff(tmp_path / "a.h5", times=EVENTS.us, **{**RLED, "resolution": (18, 24)}))
     assert (whole.format, whole.unit) == ("TimoStoff h5", "us")
     assert whole.notes == [
         "times are whole numbers and were taken as microseconds: --time-unit or --format changes that"
     ]
-    fraction = opened(write_timostoff(tmp_path / "b.h5", **RLED | {"stamps": SECONDS}))
+    path = write_timostoff(tmp_path / "c.h5", times=EVENTS.us, **RLED)
+    with h5py.File(path, "r+") as file:
+        del file.attrs["tk"]
+    assert (opened(path).format, opened(path).notes) == ("TimoStoff h5", whole.notes)
+    fraction = opened(write_timostoff(tmp_path / "b.h5", **{**RLED, "stamps": SECONDS}))
     assert (fraction.format, fraction.unit) == ("TimoStoff h5", "s")
     assert any("--time-unit or --format" in note for note in fraction.notes)
+
+
+def test_one_time_for_all_events_tells_no_unit(tmp_path):
+    stream = opened(write_timostoff(tmp_path / "a.h5", times=np.full(COUNT, 3.0)))
+    assert (stream.unit, stream.notes) == ("s", [])
 
 
 def test_options_overrule_what_the_file_looks_like(tmp_path):
@@ -238,6 +252,9 @@ CROPPED = {"pictures": {"images": PICTURES[:, :6, :8]}}
         ((6, 8), {}, (6, 8, "sensor_resolution"), None),  # holds too few: the door refuses the events outside
         ((180, 240), CROPPED, (180, 240, "sensor_resolution"), "frames are 8 x 6"),
         ((6, 8), {"pictures": {"images": PICTURES}}, (18, 24, "the camera frames"), "frames are 24 x 18"),
+        ((19, 25), {}, None, "largest coordinates"),  # where a later event may lie
+        ((16, 22), {"events": make_events(size=(17, 23))}, None, "largest coordinates"),
+        ((22, 16), {"events": make_events(size=(17, 23))}, None, "largest coordinates"),
         (None, CROPPED, None, "frames are 8 x 6"),
         (None, {}, None, None),
         (("a", "b"), {}, None, None),
@@ -384,6 +401,22 @@ def virtual(file: h5py.File) -> None:
     file.create_virtual_dataset("events/ts", layout)
 
 
+def filtered(*codes: int) -> Callable[[h5py.File], None]:
+    """`events/ps` compressed by these filters in this order."""
+
+    def edit(file: h5py.File) -> None:
+        del file["events/ps"]
+        layout = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        layout.set_chunk((999,))
+        for code in codes:
+            layout.set_filter(code, 0, (4,) if code == h5py.h5z.FILTER_DEFLATE else ())
+        space = h5py.h5s.create_simple((COUNT,))
+        created = h5py.h5d.create(file["events"].id, b"ps", h5py.h5t.NATIVE_UINT8, space, layout)
+        h5py.Dataset(created)[:] = EVENTS.p
+
+    return edit
+
+
 def foreign_chunk(code: int, data: bytes) -> Callable[[h5py.File], None]:
     """An `events/ps` of one chunk that carries these bytes under a filter."""
 
@@ -461,7 +494,7 @@ BROKEN: dict[str, tuple[Callable[[Path], Path], str]] = {
     "loop": (linked("events/ts", h5py.SoftLink("/events/ts")), r"events/ts is a link that loops"),
     "dangling": (linked("events/ts", h5py.SoftLink("/nothing")), r"events/ts is missing"),
     "external data": (
-        replaced("events/ts", shape=(COUNT,), dtype=np.float64, external=[("/etc/passwd", 0, 160_000)]),
+        replaced("events/ts", shape=(COUNT,), dtype=np.float64, external=[("other.raw", 0, 160_000)]),
         r"events/ts: its data lie in other files",
     ),
     "virtual": (edited(virtual), r"events/ts: its data lie in other files"),
@@ -473,6 +506,7 @@ BROKEN: dict[str, tuple[Callable[[Path], Path], str]] = {
         r"events/ps: rows 0 to 20000 cannot be read \(a compressed chunk is larger than declared",
     ),
     "blosc damaged": (edited(foreign_chunk(32001, bytes(99))), r"events/ps: rows 0 to 20000 cannot be read"),
+    "unusual filters": (edited(filtered(1, 2)), r"events/ps: .*gzip .* unusual filters: save it with h5repack"),
     "chunk too long": (edited(foreign_chunk(32001, bytes(99_999))), r"a compressed chunk is larger than declared"),
     "chunk damaged": (edited(bad_chunk, **STORAGE["gzip"]), r"events/ys: rows 0 to 20000 cannot be read \(.*\): damaged"),
     "metavision": (only("CD/events"), r"Metavision HDF5.*0x8ECF.*metavision_file_to_dat.*RAW"),
@@ -489,7 +523,7 @@ BROKEN: dict[str, tuple[Callable[[Path], Path], str]] = {
         edited(attributes("images/image000000002", "timestamp", np.nan), **PICTURED),
         r"images/image000000002: its attribute timestamp",
     ),
-    "picture type": (partial(write_timostoff, pictures={"images": PICTURES.astype(int)}), r"images/image0+: pictures of dtype int64"),
+    "picture type": (partial(write_timostoff, pictures={"images": PICTURES.astype(int)}), r"image0+: pictures of dtype int64"),
     "picture shape": (partial(write_timostoff, pictures={"images": PICTURES[:, None]}), r"pictures of the shape \(1, 18, 24\)"),
     "picture unwritten": (
         edited(lambda file: file.create_dataset("images/image3", (9**5, 9**5), np.uint8, chunks=(99, 99))),

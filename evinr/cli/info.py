@@ -32,8 +32,10 @@ def run(command: Info) -> int:
     console = Console(highlight=False, markup=False)
     columns = (TextColumn("  {task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(f"reading {name}", total=1.0)
-        seen = examine(stream, command.read, name, lambda done: bar.update(task, completed=done))
+        task = bar.add_task("events", total=1.0)
+        seen = examine(
+            stream, command.read, name, lambda what, done: bar.update(task, description=what, completed=done)
+        )
     tell(console, seen)
     if command.html is not None:
         from evinr import health_page  # colour maps and encoders, for the page only
@@ -79,7 +81,7 @@ def plot(health: Health, columns: int) -> list[Text]:
     falling, rising = np.diff(events_until(health, edges)) * columns / health.seconds
     top = float(max(falling.max(), rising.max()))
     lines = list[Text]()
-    for values, what, style in ((rising, "rising", "red"), (falling, "falling", "blue")):
+    for values, what, style in ((rising, "rising", "red"), (falling, "falling", "bright_blue")):
         lines.append(Text(f"{what}, up to {metric(float(values.max()))} a second", "dim"))
         lines += [Text(line, style) for line in bars(values / top)]
     first, last = f"{health.start:.6g} s", f"{health.end:.6g} s"
