@@ -238,7 +238,9 @@ def column_blocks(
             skip(stream, header.offset + start * header.dtype.itemsize)
         for first in range(start, stop, BLOCK):
             rows = min(BLOCK, stop - first)
-            columns = (read_values(stream, header.dtype, rows, name) for stream, header in zip(streams, headers, strict=True))
+            columns = (
+                read_values(stream, header.dtype, rows, name) for stream, header in zip(streams, headers, strict=True)
+            )
             yield Columns(*columns, first=first, done=(first + rows - start) / (stop - start))
 
 

@@ -141,7 +141,7 @@ def _named(format: Format | None, is_folder: bool) -> Family | None:
             return "bag2"
         case "dsec" if is_folder:
             return "dsec"
-        case "timostoff" | "rled" | "eventhdr" | "efnet" | "dsec" | "mvsec" | "e2calib" | "v2e":
+        case "timostoff" | "rled" | "eventhdr" | "efnet" | "dsec" | "mvsec" | "m3ed" | "e2calib" | "v2e":
             return "hdf5"
         case "evreal" | "nernet" | "rpg":
             return "arrays"

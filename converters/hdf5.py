@@ -5,6 +5,7 @@ from pathlib import Path
 
 import h5py
 
+from converters.converted import open_converted_h5
 from converters.dsec import open_dsec
 from converters.h5_access import contents, member, opened
 from converters.h5_tables import open_e2calib, open_m3ed, open_mvsec, open_v2e
@@ -14,6 +15,7 @@ from converters.timostoff import open_timostoff
 from evinr.events import InputError
 
 READERS: dict[str, Callable[[Path, str, ReadOptions], Stream]] = {
+    "evinr": open_converted_h5,
     "timostoff": open_timostoff,
     "rled": open_timostoff,
     "eventhdr": open_timostoff,
@@ -46,6 +48,8 @@ def recognise(file: h5py.File, name: str, options: ReadOptions) -> str:
     def there(*paths: str) -> bool:
         return any(member(file, name, path) is not None for path in paths)
 
+    if "evinr" in file.attrs:
+        return "evinr"
     if there("CD/events"):
         raise InputError(
             f"{name}: CD/events is Metavision HDF5, compressed by Prophesee's ECF (filter 0x8ECF); convert the recording "

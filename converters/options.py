@@ -9,7 +9,7 @@ from evinr.events import InputError
 
 Format = Literal[
     "evinr", "ijrr", "text", "npy", "npz", "aed", "rosbag", "rosbag2", "mcap", "timostoff", "rled", "eventhdr", "efnet", "dsec",
-    "mvsec", "e2calib", "v2e", "evreal", "nernet", "rpg", "highrev", "evt2", "evt21", "evt3", "dat", "aedat4",
+    "mvsec", "m3ed", "e2calib", "v2e", "evreal", "nernet", "rpg", "highrev", "evt2", "evt21", "evt3", "dat", "aedat4",
 ]  # fmt: skip
 Order = Literal["txyp", "tyxp", "xytp", "yxtp"]
 

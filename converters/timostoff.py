@@ -105,6 +105,7 @@ def recognise(file: h5py.File, name: str, table: Table, picture: Picture | None,
     return Taken("timostoff", unit, uncertain)
 
 
+@np.errstate(invalid="ignore")
 def whole_times(table: Table) -> bool:
     """Whether times are integers, by type or by value. Fractions of a second are lost in those: they are no seconds."""
     if table.time_type.kind != "f":

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import tyro
 
-from evinr.cli.commands import PRESETS, Convert, Fit, Render
+from evinr.cli.commands import PRESETS, Convert, Fit, Info, Render
 from evinr.events import InputError
 
 
@@ -24,6 +24,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             from evinr.cli import convert
 
             return convert.run(command)
+        if isinstance(command, Info):
+            from evinr.cli import info
+
+            return info.run(command)
         from evinr.cli import render
 
         return render.run(command)
@@ -38,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _say("interrupted", 130)
 
 
-def parse(argv: Sequence[str]) -> Fit | Render | Convert:
+def parse(argv: Sequence[str]) -> Fit | Render | Convert | Info:
     """The command that the arguments describe; exits with 2 on wrong usage."""
     # The preset sets the defaults that the other options override, so it is looked for first.
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
@@ -47,9 +51,14 @@ def parse(argv: Sequence[str]) -> Fit | Render | Convert:
     FitCommand = Annotated[Fit, tyro.conf.subcommand("fit", default=preset)]
     RenderCommand = Annotated[Render, tyro.conf.subcommand("render")]
     ConvertCommand = Annotated[Convert, tyro.conf.subcommand("convert")]
+    InfoCommand = Annotated[Info, tyro.conf.subcommand("info")]
     config = (tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes)
     return tyro.cli(
-        FitCommand | RenderCommand | ConvertCommand, prog="evinr", description=_ABOUT, args=argv, config=config
+        FitCommand | RenderCommand | ConvertCommand | InfoCommand,
+        prog="evinr",
+        description=_ABOUT,
+        args=argv,
+        config=config,
     )  # pyright: ignore[reportArgumentType, reportReturnType, reportCallIssue]
 
 

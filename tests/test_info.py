@@ -37,7 +37,7 @@ from converters.options import ReadOptions
 from converters.stream import WHOLE, Columns, Frame, FrameSet, SensorSize, Stream, Window
 from evinr import demo, health_page, memory
 from evinr.cli import info
-from evinr.cli.info_options import Info
+from evinr.cli.commands import Info
 from evinr.events import Events, InputError
 from evinr.health_facts import data, facts, findings, metric, span
 from evinr.knots import automatic
@@ -509,7 +509,7 @@ def test_a_page_is_not_overwritten_unless_asked(tmp_path: Path, capsys):
 def test_neither_jax_nor_matplotlib_is_waited_for(tmp_path: Path):
     path = saved(tmp_path, table())
     code = (
-        "import sys; from evinr.cli import info; from evinr.cli.info_options import Info; from pathlib import Path; "
+        "import sys; from evinr.cli import info; from evinr.cli.commands import Info; from pathlib import Path; "
         f"info.run(Info({str(path)!r}, html=Path({str(tmp_path / 'page.html')!r}))); "
         "print([name for name in ('jax', 'matplotlib', 'scipy') if name in sys.modules])"
     )

@@ -39,7 +39,7 @@ class Fit:
     """Turn a recording into a continuous-time intensity video."""
 
     source: Annotated[str, tyro.conf.Positional] = tyro.MISSING
-    """Event file or folder (N x 4 .npy or .npz, IJRR text, folder or zip), or `demo`: a simulated scene with known truth."""
+    """Recording: a file or folder of any known format; or `demo`: a simulated scene with known truth."""
     preset: Literal["default", "paper"] = "default"
     """Defaults of the options below: ours, or those of the original EvINR."""
     out: Path = Path("runs")
@@ -86,6 +86,19 @@ class Convert:
     def __post_init__(self) -> None:
         if self.jobs < 1:
             raise ValueError(f"jobs is {self.jobs}, and must be above 0")
+
+
+@dataclass(frozen=True)
+class Info:
+    """Tell how sound a recording is, and what a fit of it needs."""
+
+    source: Annotated[str, tyro.conf.Positional]
+    """Recording: a file or folder of any known format."""
+    html: Path | None = None
+    """Page to write: the same with pictures, in one file that needs no network."""
+    overwrite: bool = False
+    """Replace the page if it exists."""
+    read: ReadOptions = field(default_factory=ReadOptions)
 
 
 PRESETS = {

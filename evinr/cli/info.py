@@ -12,7 +12,7 @@ from rich.text import Text
 from converters.door import open_stream, recording_name
 from converters.examine import Examination, examine
 from converters.health import Health, events_until
-from evinr.cli.info_options import Info
+from evinr.cli.commands import Info
 from evinr.events import InputError
 from evinr.health_facts import facts, findings, metric
 

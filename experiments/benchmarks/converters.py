@@ -116,25 +116,25 @@ def by_words(path: Path) -> int:
 
 
 def by_polars(path: Path) -> int:
-    import polars
+    import polars  # pyright: ignore[reportMissingImports]
 
     return len(polars.read_csv(path, separator=" ", has_header=False))
 
 
 def by_pandas(path: Path) -> int:
-    import pandas
+    import pandas  # pyright: ignore[reportMissingImports]
 
     return len(pandas.read_csv(path, sep=" ", header=None))
 
 
 def by_faery(path: Path) -> int:
-    import faery
+    import faery  # pyright: ignore[reportMissingImports]
 
     return sum(len(packet) for packet in faery.events_stream_from_file(path))
 
 
 def by_evt3(path: Path) -> int:
-    import evt3
+    import evt3  # pyright: ignore[reportMissingImports]
 
     return len(evt3.decode_file(str(path)))
 

@@ -4,7 +4,6 @@ Seeds are sound recordings (files, or folders of which one file is mutated). Wha
 belongs into the tests when it is mended.
 """
 
-import json
 import multiprocessing
 import os
 import random
