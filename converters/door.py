@@ -54,7 +54,8 @@ def open_stream(path: Path | str, options: ReadOptions = AS_STORED) -> Stream:
         family = _named(options.format, is_folder) or _family_of_file(path, name, head)
     else:
         family = _named(options.format, is_folder) or _family_of_folder(path)
-    return _reader(family)(path, name, options)
+    stream = _reader(family)(path, name, options)
+    return stream if options.frames else stream._replace(frames=())
 
 
 def recording_name(path: Path | str) -> str:

@@ -18,12 +18,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
+import numpy as np
 import tyro
+from rosbags.typesys import Stores, get_typestore
 
 from converters.checks import Passage
 from converters.door import open_stream
+from converters.door import read as read_recording
 from converters.frames import checked_frames
-from converters.options import ReadOptions
+from converters.job import Job, convert
+from converters.options import AS_STORED, ReadOptions
 from evinr.events import InputError
 from experiments.benchmarks import machine
 
@@ -39,8 +43,13 @@ FAMILIES: dict[str, list[str]] = {
     "aedat4": ["aedat4/slider_none.aedat4", "aedat4/slider_lz4.aedat4", "aedat4/slider_zstd.aedat4"],
     "arrays": ["evreal_npy/slider_bag", "nernet_memmap/rled_slider", "rpg_memmap_raw"],
     "highrev": ["highrev"],
+    "ros2": ["made/mcap", "made/sqlite", "made/mcap/mcap.mcap"],
+    "npz": ["made/rows.npz", "made/columns.npz"],
+    "converted": ["made/folder", "made/converted.h5"],
 }
-"""Sound recordings of each family of readers, among the shared samples."""
+"""Sound recordings of each family of readers: among the shared samples, or `made` from them."""
+BAG, HDR = "hqf_none.bag", "eventhdr_readme.h5"
+"""Samples from which others are made."""
 EXTREMES = [0, 1, 0x7F, 0x80, 0xFF, 2**15, 2**16 - 1, 2**31 - 1, 2**31, 2**32 - 1, 2**63 - 1, 2**64 - 1]
 """Numbers at which lengths and offsets break."""
 
@@ -70,7 +79,29 @@ class Hang(Exception):
     """A reading that took too long."""
 
 
+def make_seeds(samples: Path, folder: Path) -> None:
+    """Recordings in the formats that the samples lack."""
+    from rosbags.convert import convert as convert_bag
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for storage, path in (("mcap", folder / "mcap"), ("sqlite3", folder / "sqlite")):
+        if not path.exists():
+            store, everything = get_typestore(Stores.ROS2_HUMBLE), ((), (), (), ())
+            convert_bag([samples / BAG], path, storage, 9, None, "none", None, store, *everything)
+    rows = read_recording(samples / BAG).events.to_array()
+    np.savez(folder / "rows.npz", rows)
+    np.savez_compressed(folder / "columns.npz", t=rows[:, 0], x=rows[:, 1], y=rows[:, 2], p=rows[:, 3])
+    jobs = (
+        Job(samples / HDR, folder / "folder", "npy", AS_STORED),
+        Job(samples / BAG, folder / "converted.h5", "h5", AS_STORED),
+    )
+    for job in jobs:
+        if not job.out.exists():
+            convert(job, lambda done: None)
+
+
 def main(config: Config) -> None:
+    make_seeds(config.seeds, config.failures / "made")
     with multiprocessing.get_context("spawn").Pool(config.jobs, maxtasksperchild=1) as pool:
         jobs = {family: pool.apply_async(fuzz, (family, config)) for family in config.families}
         limit = 60 * config.minutes * (len(jobs) / config.jobs + 1) + 600
@@ -87,7 +118,8 @@ def main(config: Config) -> None:
 def fuzz(family: str, config: Config) -> dict[str, int]:
     """Mutate and read for the given time; counts of what came of it."""
     chance = random.Random(f"{config.seed} {family}")
-    seeds = [config.seeds / name for name in FAMILIES[family]]
+    made = config.failures / "made"
+    seeds = [made.parent / name if name.startswith("made/") else config.seeds / name for name in FAMILIES[family]]
     folder = config.failures / family
     current = folder / "current"
     shutil.rmtree(folder, ignore_errors=True)
