@@ -83,13 +83,15 @@ def open_dsec_folder(path: Path, name: str, options: ReadOptions) -> Stream:
     Raises InputError where that camera is missing, or frames and their times do not match.
     """
     there = cameras(path)
+    if not there:
+        raise InputError(f"{name}: has no events/left/events.h5 nor the right one; give the folder of a DSEC sequence")
     side = options.topic or there[0]
     if side not in there:
         raise InputError(f"{name}: has no events/{side}/events.h5; give --topic {' or '.join(there)}")
     stream = open_dsec(path / "events" / side / "events.h5", f"{name}/events/{side}/events.h5", options)
     if len(there) == 2 and not options.topic:
         stream.notes.append("the left camera was taken of two: --topic right takes the other")
-    frames = folder_frames(path, name, side, stream.unit, stream.notes)
+    frames = folder_frames(path, name, side, stream.unit, stream.notes) if options.frames else None
     return stream._replace(format="DSEC folder", frames=(frames,) if frames else ())
 
 
