@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import tempfile
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -15,7 +14,7 @@ from converters.door import open_stream
 from converters.options import ReadOptions
 from converters.targets import write_evreal, write_h5
 from evinr.events import InputError
-from evinr.files import parents, whole, whole_folder
+from evinr.files import parents, scratch_folder, whole, whole_folder
 
 Target = Literal["npy", "evreal", "h5"]
 
@@ -44,19 +43,22 @@ def convert(job: Job, advance: Advance) -> dict[str, Any]:
             raise InputError(f"{job.out}: exists, and is no conversion of evinr; give another output")
         if not job.overwrite:
             raise InputError(f"{job.out}: exists already; pass --overwrite, or give another output")
-    if job.to == "npy":
-        with whole_folder(job.out, job.overwrite) as folder:
-            return write_folder(job.source, folder, job.options, version("evinr"), advance)
-    with parents(job.out), tempfile.TemporaryDirectory(prefix=".partial-", dir=job.out.parent) as between:
-        about = write_folder(job.source, Path(between), job.options, version("evinr"), advance)
-        if job.to == "evreal":
-            with whole_folder(job.out, job.overwrite) as folder:
-                write_evreal(Path(between), folder)
-        else:
-            with whole(job.out) as file:
-                write_h5(Path(between), file)
-                if job.out.is_dir():
-                    shutil.rmtree(job.out)
+    made_by = version("evinr")
+    if job.to == "h5":
+        with parents(job.out), scratch_folder(job.out) as between, whole(job.out) as file:
+            about = write_folder(job.source, between, job.options, made_by, advance)
+            write_h5(between, file)
+            if job.out.is_dir():
+                shutil.rmtree(job.out)
+        return about
+    with whole_folder(job.out, job.overwrite) as folder:
+        if job.to == "npy":
+            return write_folder(job.source, folder, job.options, made_by, advance)
+        between = folder / "between"
+        between.mkdir()
+        about = write_folder(job.source, between, job.options, made_by, advance)
+        write_evreal(between, folder)
+        shutil.rmtree(between)
     return about
 
 

@@ -47,18 +47,27 @@ def whole_folder(path: Path, overwrite: bool = False) -> Iterator[Path]:
 
     With `overwrite` it takes the place of what was there, which stays until then.
     """
-    partial = path.with_name(f".partial-{path.name}")
-    shutil.rmtree(partial, ignore_errors=True)
-    with parents(path):
-        try:
-            with named(path):
-                partial.mkdir()
-                yield partial
-                if overwrite and path.exists():
-                    shutil.rmtree(path) if path.is_dir() else path.unlink()
-                os.replace(partial, path)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
+    with parents(path), scratch_folder(path) as partial, named(path):
+        yield partial
+        if overwrite and path.exists():
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        os.replace(partial, path)
+
+
+@contextmanager
+def scratch_folder(path: Path) -> Iterator[Path]:
+    """A folder beside `path` for what is needed on the way to it, gone at the end.
+
+    Always of the same name, so that what a killed process left there goes too.
+    """
+    scratch = path.with_name(f".partial-{path.name}.d")
+    shutil.rmtree(scratch, ignore_errors=True)
+    with named(path):
+        scratch.mkdir()
+    try:
+        yield scratch
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 @contextmanager

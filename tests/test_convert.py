@@ -322,13 +322,13 @@ def test_a_folder_without_recordings_is_refused(tmp_path, capsys):
     assert run(tmp_path / "in", tmp_path / "in/out") == 1
 
 
-def test_a_sequence_that_ends_early_is_not_taken_for_whole(tmp_path):
-    """A conversion that was killed leaves a folder of another name, which the next one replaces."""
+@targets
+def test_what_a_killed_conversion_left_is_swept_away(to, tmp_path):
     source = write_text(tmp_path / "a.txt", some_events())
-    (tmp_path / ".partial-out").mkdir()
-    (tmp_path / ".partial-out/events.npy").write_bytes(b"half")
-    go(source, tmp_path / "out")
-    assert sorted(os.listdir(tmp_path)) == ["a.txt", "out"] and same(read(tmp_path / "out").events, some_events())
+    (tmp_path / ".partial-out.d").mkdir()
+    (tmp_path / ".partial-out.d/events.npy").write_bytes(b"half")
+    go(source, tmp_path / "out", to)
+    assert sorted(os.listdir(tmp_path)) == ["a.txt", "out"] and read(tmp_path / "out").events.count == 50
 
 
 def test_options_are_those_of_the_reader(tmp_path):

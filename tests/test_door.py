@@ -16,7 +16,7 @@ from converters.checks import Passage, collect, events_from_blocks
 from converters.clock import ABSOLUTE, nanoseconds, origin, possible, seconds
 from converters.frames import checked_frames
 from converters.options import AS_STORED
-from converters.stream import BLOCK, TICKS, WHOLE, Columns, Frame, FrameSet, Stream, Window
+from converters.stream import BLOCK, TICKS, WHOLE, Columns, Frame, FrameSet, Stream, Unit, Window
 from evinr.events import InputError
 
 HEIGHT, WIDTH = 5, 9
@@ -31,7 +31,7 @@ def columns(t, first: int = 0) -> Columns:
     return Columns(t, pixel % WIDTH, pixel % HEIGHT, pixel % 2, first)
 
 
-def stream(t, unit="ns", cuts=(), frames: tuple[FrameSet, ...] = (), asked: list[Window] | None = None) -> Stream:
+def stream(t, unit: Unit = "ns", cuts=(), frames: tuple[FrameSet, ...] = (), asked: list[Window] | None = None) -> Stream:
     """A recording in memory, cut into blocks; `asked` collects the windows that it is asked for."""
     t = np.asarray(t)
 
