@@ -51,7 +51,7 @@ def open_topics(name: str, bag: Bag, options: ReadOptions) -> Stream:
     topic, notes = pick_events(name, bag.topics, options.topic)
     layout = event_layout(topic)
     start = read_start(name, bag, topic, layout)
-    frames, frame_notes = open_frames(name, bag, topic, options) if options.frames else ((), ())
+    frames, frame_notes = open_frames(name, bag, topic, options) if not options.skip_frames else ((), ())
 
     def blocks(window: Window) -> Iterator[Columns]:
         # A message may be recorded long after its first event; so the events themselves say when to stop.

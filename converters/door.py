@@ -55,7 +55,7 @@ def open_stream(path: Path | str, options: ReadOptions = AS_STORED) -> Stream:
     else:
         family = _named(options.format, is_folder) or _family_of_folder(path)
     stream = _reader(family)(path, name, options)
-    return stream if options.frames else stream._replace(frames=())
+    return stream._replace(frames=()) if options.skip_frames else stream
 
 
 def recording_name(path: Path | str) -> str:

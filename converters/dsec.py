@@ -91,7 +91,7 @@ def open_dsec_folder(path: Path, name: str, options: ReadOptions) -> Stream:
     stream = open_dsec(path / "events" / side / "events.h5", f"{name}/events/{side}/events.h5", options)
     if len(there) == 2 and not options.topic:
         stream.notes.append("the left camera was taken of two: --topic right takes the other")
-    frames = folder_frames(path, name, side, stream.unit, stream.notes) if options.frames else None
+    frames = folder_frames(path, name, side, stream.unit, stream.notes) if not options.skip_frames else None
     return stream._replace(format="DSEC folder", frames=(frames,) if frames else ())
 
 

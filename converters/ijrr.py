@@ -53,7 +53,7 @@ def _open_members(
         members.sizes(events_name),
         options,
     )
-    if "images.txt" not in members.names or not options.frames:
+    if "images.txt" not in members.names or options.skip_frames:
         return stream
     frames = listed_frames(f"{members.name}/images.txt", members, "images.txt", options)
     size = stream.size

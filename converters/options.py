@@ -34,8 +34,8 @@ class ReadOptions:
     """Topic of the events in a bag; group of them in HDF5; camera (left, right) of a stereo recording."""
     frame_topic: str | None = None
     """Topic of the camera frames in a bag."""
-    frames: bool = True
-    """Read the camera frames."""
+    skip_frames: bool = False
+    """Leave the camera frames out."""
     sort: bool = False
     """Sort events by time (stable) instead of refusing a recording whose time goes backwards."""
     drop: bool = False

@@ -295,7 +295,7 @@ def test_frames_can_be_left_out(tmp_path):
     (tmp_path / "here/images.txt").write_text("0 images/lost.png\n")
     with pytest.raises(InputError, match="lost.png"):
         read(tmp_path / "here")
-    assert read(tmp_path / "here", ReadOptions(frames=False)).frames is None
+    assert read(tmp_path / "here", ReadOptions(skip_frames=True)).frames is None
 
 
 # Frames on their way
