@@ -201,11 +201,16 @@ def timed(read: Count, path: Path) -> float:
 
 def peak(name: str, count: int, folder: Path) -> dict[str, float]:
     """Seconds, and peak memory in MB of the whole process, of converting a long recording."""
-    format = FORMATS[name]
-    path = fresh(format.write, folder / f"long{format.ending}", count)
+    path = fresh(written, name, folder, count)
     result = fresh(conversion, path, folder / "converted")
     path.unlink()
     return {"events": count, **result}
+
+
+def written(name: str, folder: Path, count: int) -> Path:
+    """A long recording, made in a process of its own, so that its memory is not counted."""
+    format = FORMATS[name]
+    return format.write(folder / f"long{format.ending}", count)
 
 
 def conversion(path: Path, out: Path) -> dict[str, float]:
