@@ -397,3 +397,10 @@ def test_every_public_name_is_there():
     for name in dir(evinr):
         assert getattr(evinr, name) is not None
     assert callable(evinr.fit) and callable(evinr.load)
+
+
+@pytest.mark.parametrize("command", ["fit", "render", "convert", "info"])
+def test_every_command_has_its_help(command, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main([command, "--help"])
+    assert stopped.value.code == 0 and f"evinr {command}" in capsys.readouterr().out

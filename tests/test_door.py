@@ -31,7 +31,9 @@ def columns(t, first: int = 0) -> Columns:
     return Columns(t, pixel % WIDTH, pixel % HEIGHT, pixel % 2, first)
 
 
-def stream(t, unit: Unit = "ns", cuts=(), frames: tuple[FrameSet, ...] = (), asked: list[Window] | None = None) -> Stream:
+def stream(
+    t, unit: Unit = "ns", cuts=(), frames: tuple[FrameSet, ...] = (), asked: list[Window] | None = None
+) -> Stream:
     """A recording in memory, cut into blocks; `asked` collects the windows that it is asked for."""
     t = np.asarray(t)
 

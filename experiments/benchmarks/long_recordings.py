@@ -71,7 +71,7 @@ def h5(path: Path, count: int) -> Path:
     """TimoStoff's layout, chunked and uncompressed."""
     with h5py.File(path, "w") as file:
         file.attrs["sensor_resolution"] = (HEIGHT, WIDTH)
-        shape = {"shape": (count,), "chunks": (2**16,)}
+        shape = {"shape": (count,), "chunks": (min(count, 2**16),)}
         columns = [
             file.create_dataset(f"events/{name}", dtype=dtype, **shape)
             for name, dtype in (("ts", "f8"), ("xs", "i2"), ("ys", "i2"), ("ps", "?"))
