@@ -69,7 +69,9 @@ def open_aedat4(path: Path, name: str, options: ReadOptions) -> Stream:
             raise InputError(f"{name}: no stream of events (EVTS) among {kinds or 'none'}; record the events too")
         if not layout.table:
             notes.append("the recording was not closed: it has no table of packets, but all of them are whole")
-        frames = _choose(layout, "FRME", options.frame_topic, "--frame-topic", notes, events.source)
+        frames = None
+        if not options.skip_frames:
+            frames = _choose(layout, "FRME", options.frame_topic, "--frame-topic", notes, events.source)
         sets = ()
         if frames and frames.id in packets:
             if frames.source != events.source:

@@ -68,10 +68,16 @@ def open_array_folder(path: Path, name: str, options: ReadOptions) -> Stream:
     if missing:
         raise InputError(f"{name}: {' and '.join(missing)} missing beside the others; copy the whole folder again")
     about = _metadata(folder, name)
-    if names is EVREAL:
-        return _npy_stream(folder, name, names, about, "EVREAL folder", options.time_unit or "s")
+    if options.skip_frames:
+        names = names._replace(images="", times="")
+    if names.t == EVREAL.t:
+        stream = _npy_stream(folder, name, names, about, "EVREAL folder", options.time_unit or "s")
+        zero = about.get("origin_ns", 0)
+        return stream._replace(zero=zero if type(zero) is int and abs(zero) < clock.LATEST else 0)
     with open_regular(folder / names.t, f"{name}/{names.t}") as file:
         headed = file.read(6) == b"\x93NUMPY"
+    if not headed and options.skip_frames:
+        about = about | {"num_imgs": 0}
     if not headed:
         return _raw_stream(folder, name, about, options.time_unit or "s")
     stream = _npy_stream(folder, name, names, about, "NER-Net folder", options.time_unit or "us")
@@ -133,7 +139,7 @@ def _npy_stream(folder: Path, name: str, names: Names, about: dict[str, object],
             )
     notes: list[str] = []
     pictures = None
-    if (folder / names.images).exists() and (folder / names.times).exists():
+    if (folder / names.images).is_file() and (folder / names.times).is_file():
         images, times = (headed(folder / column, f"{name}/{column}") for column in (names.images, names.times))
         pictures = Pictures(_sound_images(images), times)
         count = images.header.shape[0]
@@ -141,7 +147,7 @@ def _npy_stream(folder: Path, name: str, names: Names, about: dict[str, object],
             raise InputError(
                 f"{times.name}: shape {times.header.shape}, {names.images} has {count} pictures; copy both again"
             )
-    elif (folder / names.images).exists():
+    elif (folder / names.images).is_file():
         notes.append(f"frames were left out: {names.images} has no {names.times} beside it")
     return _stream(kind, t, xy, p, pictures, _sensor(about, name), unit, notes)
 
@@ -242,7 +248,7 @@ def _frame_set(pictures: Pictures, unit: Unit) -> FrameSet:
                 if window.first <= time <= window.last:
                     file.seek(images.header.offset + index * int(np.prod(shape)))
                     picture = read_values(file, np.dtype(np.uint8), int(np.prod(shape)), images.name)
-                    yield Frame(time, picture.reshape(shape), place=f"picture {index}")
+                    yield Frame(time, picture.reshape(shape), place=f"{images.name}: picture {index}")
 
     start = next(_frame_times(times, unit, count))
     return FrameSet("frames", start, read, "rgb" if len(shape) == 3 else "gray", height, width)

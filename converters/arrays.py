@@ -9,6 +9,7 @@ import warnings
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from io import BufferedReader
 from pathlib import Path
@@ -22,11 +23,13 @@ from converters import clock
 from converters.files import Members, open_regular, zip_members
 from converters.options import Order, ReadOptions
 from converters.sensors import known_sensor
-from converters.stream import BLOCK, WHOLE, Columns, Stream, Unit, Window
+from converters.stream import BLOCK, WHOLE, Columns, SensorSize, Stream, Unit, Window
 from evinr.events import InputError
 
 NAMES = (("t", "x", "y", "p"), ("ts", "xs", "ys", "ps"))
 """What the columns are called in npz and structured arrays."""
+AED = SensorSize(306, 408, "AED's sensor (ALPIX)")
+"""Of the dataset of EvINR (Wang et al. 2024)."""
 LONGEST_HEADER = 10_000
 """Bytes that numpy accepts as a header, but looks at only when it has read whatever is claimed."""
 OpenArray = Callable[[], BufferedReader]
@@ -42,8 +45,12 @@ class Header(NamedTuple):
 
 
 def open_npy(path: Path, name: str, options: ReadOptions) -> Stream:
-    """Events from an npy. Raises InputError."""
-    return table_stream(name, "npy", (path,), partial(open_regular, path, name), path.stat().st_size, options)
+    """Events from an npy; `--format aed` says that its sensor is that of AED. Raises InputError."""
+    if options.format == "aed" and not options.size:
+        options = replace(options, height=AED.height, width=AED.width)
+    opener = partial(open_regular, path, name)
+    stream = table_stream(name, "npy", (path,), opener, path.stat().st_size, options)
+    return stream._replace(format="AED npy", size=AED) if options.format == "aed" else stream
 
 
 def open_npz(path: Path, name: str, options: ReadOptions) -> Stream:

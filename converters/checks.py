@@ -7,7 +7,7 @@ from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int8, Shaped
+from jaxtyping import Bool, Float64, Int8, Int64, Shaped
 
 from converters import clock
 from converters.options import AS_STORED, ReadOptions
@@ -74,6 +74,10 @@ def collect(passage: "Passage") -> Checked:
     return Checked(Events(t, x, y, p, size.height, size.width), assumptions, passage.origin)
 
 
+_Numbers = range | Int64[np.ndarray, " _"]
+"""Which events of the file those of a block are."""
+
+
 class _Fault(NamedTuple):
     """How often something is wrong, where first, and the range of the wrong values."""
 
@@ -84,12 +88,14 @@ class _Fault(NamedTuple):
     high: float = -math.inf
 
     @np.errstate(invalid="ignore")
-    def add(self, bad: Bool[np.ndarray, " n"] | None, values: Shaped[np.ndarray, " n"], offset: int) -> "_Fault":
-        """The same with one more block, whose events are counted from `offset`."""
+    def add(
+        self, bad: Bool[np.ndarray, " n"] | None, values: Shaped[np.ndarray, " n"], numbers: "_Numbers"
+    ) -> "_Fault":
+        """The same with one more block, whose events have such numbers in the file."""
         if bad is None or not bad.any():
             return self
         wrong = values[bad].astype(np.float64)
-        first, value = self[1:3] if self.events else (offset + int(bad.argmax()), float(wrong[0]))
+        first, value = self[1:3] if self.events else (int(numbers[int(bad.argmax())]), float(wrong[0]))
         low, high = float(np.fmin.reduce(wrong, initial=self.low)), float(np.fmax.reduce(wrong, initial=self.high))
         return _Fault(self.events + wrong.size, first, value, low, high)
 
@@ -139,18 +145,20 @@ class Passage:
         options, unit = self.options, self.stream.unit
         first, last = options.t_start, options.t_end
         for block in self._raw():
+            numbers: _Numbers = range(block.first, block.first + len(block.t))
             if options.drop:
-                block = self._without_faults(block)
+                block, numbers = self._without_faults(block)
                 if not len(block.t):
                     continue
             if not clock.possible(block.t, unit).all():
                 raise InputError(f"{self.name}: {self._impossible_time(block)}")
             t = clock.seconds(block.t, unit, self.origin)
-            checked = self._look(block, t)
+            checked = self._look(block, t, numbers)
             inside = slice(None)
             if (first is not None and t.min() < first) or (last is not None and t.max() > last):
                 self._cut = True
-                if last is not None and t.min() > last:
+                # Time that falls comes back; but then it is refused, unless it is to be sorted.
+                if last is not None and t.min() > last and not options.sort:
                     break
                 inside = (t >= (-math.inf if first is None else first)) & (t <= (math.inf if last is None else last))
             t, x, y, p = (column[inside] for column in checked[:4])
@@ -201,8 +209,10 @@ class Passage:
         sound = head.t[clock.possible(head.t, self.stream.unit)]
         if len(sound):
             starts.append(int(clock.nanoseconds(sound, self.stream.unit).min()))
-        self.origin = clock.origin(*starts) if starts and not self.keep_clock else 0
-        if self.options.whole:
+        if starts and not (self.keep_clock or self.stream.settled):
+            self.origin = clock.origin(*starts)
+        # The readers find a window by bisection, which is right for rising times only.
+        if self.options.whole or self.options.sort:
             yield from chain([head], from_start)
             return
         from_start.close()
@@ -216,18 +226,17 @@ class Passage:
             yield head
 
     @np.errstate(invalid="ignore")
-    def _look(self, block: Columns, t: Float64[np.ndarray, " n"]) -> Block:
+    def _look(self, block: Columns, t: Float64[np.ndarray, " n"], numbers: _Numbers) -> Block:
         """Take notice of a block; what does not fit its type wraps here, and is refused at the end."""
         height, width = self._size[:2] if self._size else (65536, 65536)
-        at = block.first
         if t[0] < self._last:
-            self.falls = self.falls.add(np.array([True]), np.array([t[0] - self._last]), at)
+            self.falls = self.falls.add(np.array([True]), np.array([t[0] - self._last]), numbers)
         if (fell := t[1:] < t[:-1]).any():
-            self.falls = self.falls.add(fell, np.diff(t), at + 1)
-        self._x = self._x.add(_outside(block.x, width), block.x, at)
-        self._y = self._y.add(_outside(block.y, height), block.y, at)
+            self.falls = self.falls.add(fell, np.diff(t), numbers[1:])
+        self._x = self._x.add(_outside(block.x, width), block.x, numbers)
+        self._y = self._y.add(_outside(block.y, height), block.y, numbers)
         x, y = block.x.astype(np.uint16), block.y.astype(np.uint16)
-        p = self._polarity(block)
+        p = self._polarity(block.p, numbers)
         self._x_max, self._y_max = max(self._x_max, int(x.max())), max(self._y_max, int(y.max()))
         if self._whole and self.stream.unit == "s" and block.t.dtype.kind == "f":
             self._whole = bool((block.t == np.floor(block.t)).all())
@@ -235,33 +244,32 @@ class Passage:
         self._seen += len(t)
         return Block(t, x, y, p, block.done)
 
-    def _polarity(self, block: Columns) -> Int8[np.ndarray, " n"]:
-        p, at = block.p, block.first
+    def _polarity(self, p: Shaped[np.ndarray, " n"], numbers: _Numbers) -> Int8[np.ndarray, " n"]:
         if self.options.polarity:
             falling, rising = self.options.polarity
-            self._p = self._p.add((p != falling) & (p != rising), p, at)
+            self._p = self._p.add((p != falling) & (p != rising), p, numbers)
             return np.where(p == rising, 1, -1).astype(np.int8)
         signs = p.astype(np.int8)
         if p.dtype.kind == "f" or p.min() < -1 or p.max() > 1:
-            self._p = self._p.add((signs != p) | (signs < -1) | (signs > 1), p, at)
+            self._p = self._p.add((signs != p) | (signs < -1) | (signs > 1), p, numbers)
         if self._minus is None and signs.min() < 0:
-            self._minus = at + int((signs == -1).argmax())
+            self._minus = int(numbers[int((signs == -1).argmax())])
         falling = signs == 0
         if falling.any():
-            self._zero = at + int(falling.argmax()) if self._zero is None else self._zero
+            self._zero = int(numbers[int(falling.argmax())]) if self._zero is None else self._zero
             signs -= falling
         return signs
 
-    def _without_faults(self, block: Columns) -> Columns:
+    def _without_faults(self, block: Columns) -> tuple[Columns, _Numbers]:
+        """The sound events of a block, and which of the file they are."""
         height, width = self._size[:2] if self._size else (65536, 65536)
         sound = clock.possible(block.t, self.stream.unit)
         for values, side in ((block.x, width), (block.y, height)):
             if (bad := _outside(values, side)) is not None:
                 sound &= ~bad
-        if sound.all():
-            return block
-        self._dropped += len(sound) - int(sound.sum())
-        return block._replace(t=block.t[sound], x=block.x[sound], y=block.y[sound], p=block.p[sound])
+        numbers = np.flatnonzero(sound) + block.first
+        self._dropped += len(sound) - len(numbers)
+        return block._replace(t=block.t[sound], x=block.x[sound], y=block.y[sound], p=block.p[sound]), numbers
 
     def _impossible_time(self, block: Columns) -> str:
         first = int((~clock.possible(block.t, self.stream.unit)).argmax())
@@ -281,7 +289,8 @@ class Passage:
             if self._dropped:
                 return f"no events are left of {self._dropped}, all outside the sensor or of impossible time"
             return "no events; a recording needs at least one"
-        if self._whole and self.stream.unit == "s" and options.time_unit is None and self.end - self.start > 1e4:
+        in_doubt = self.stream.unit == "s" and options.time_unit is None and not self.stream.settled
+        if self._whole and in_doubt and self.end - self.start > 1e4:
             span = f"{self.start:g} to {self.end:g}"
             return f"times are whole numbers from {span}, which look like microseconds: pass --time-unit us"
         if not options.sort and 4 * falls.events > self._seen > 3:

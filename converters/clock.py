@@ -25,6 +25,8 @@ def nanoseconds(t: Shaped[np.ndarray, " n"], unit: Unit) -> Int64[np.ndarray, " 
     ticks = 10**9 // TICKS[unit]
     if t.dtype.kind != "f":
         return t.astype(np.int64) * ticks
+    # In double, as float32 would make 0.5 ms of a rest times its ticks.
+    t = t.astype(np.float64, copy=False)
     whole = np.floor(t)
     # Apart, as the product of a Unix time would round to 256 ns.
     rest = np.rint((t - whole) * ticks)

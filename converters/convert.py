@@ -1,4 +1,4 @@
-"""A recording of any format to a folder of plain files, read in one pass and in bounded memory.
+"""A recording of any format to a folder of plain files, read block by block, in bounded memory.
 
 events.npy              N x 4 float64: t (seconds), x, y, p (-1/+1), in time order; can be memory-mapped
 images.txt, frames/     lines `t path` and PNGs; a second kind of pictures, `sharp` say, in images_sharp.txt, sharp/
@@ -7,12 +7,12 @@ frames.h5               instead of PNGs for 16-bit and HDR pictures: a group for
 metadata.json           origin in integer nanoseconds, sensor, source and its sha256, everything that was assumed
 """
 
-import os
+import errno
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import h5py
 import numpy as np
@@ -23,7 +23,7 @@ from converters.frames import checked_frames
 from converters.npy import growing_array
 from converters.options import ReadOptions
 from converters.sorting import sorted_rows
-from converters.stream import Frame, FrameSet, Stream
+from converters.stream import Frame, FrameSet
 from evinr.files import write_json
 
 LAYOUT = 1
@@ -49,8 +49,12 @@ class FramesWritten(NamedTuple):
     end_s: float
 
 
-def write_folder(source: Path, folder: Path, options: ReadOptions, version: str, advance: Advance) -> dict[str, Any]:
+def write_folder(
+    source: Path, folder: Path, options: ReadOptions, version: str, made: dict[str, Any], advance: Advance
+) -> dict[str, Any]:
     """Convert a recording into an empty folder, and say what was written: the content of `metadata.json`.
+
+    `made` is what else is to be kept there of how it was made.
 
     Raises InputError for what is not a sound recording; the folder is then to be thrown away.
     """
@@ -70,22 +74,16 @@ def write_folder(source: Path, folder: Path, options: ReadOptions, version: str,
         "layout": LAYOUT,
         "source": name,
         "source_sha256": fingerprint(stream),
-        "source_state": source_state(stream),
         "format": stream.format,
         "origin_ns": passage.origin + stream.zero,
         "sensor": {"width": size.width, "height": size.height, "source": size.source},
         "events": events._asdict(),
         "frames": frames,
-        "options": asdict(options),
         "assumptions": [*assumptions, *notes],
+        "made": made,
     }
     write_json(folder / "metadata.json", about)
     return about
-
-
-def source_state(stream: Stream) -> list[list[int]]:
-    """Size and time of change (ns) of the files with events: whether a source is the one that was converted."""
-    return [[status.st_size, status.st_mtime_ns] for status in (os.stat(path) for path in stream.files)]
 
 
 def _write_events(folder: Path, passage: Passage, advance: Advance) -> EventsWritten:
@@ -117,8 +115,10 @@ def _write_frames(
     first = next(frames, None)
     if first is None:
         return None
-    write = _write_pngs if first.image.dtype == np.uint8 else _write_h5
-    times = write(folder, kind.name, chain([first], frames), origin, "" if primary else f"_{kind.name}")
+    if first.image.dtype == np.uint8:
+        times = _write_pngs(folder, kind.name, chain([first], frames), origin, "" if primary else f"_{kind.name}")
+    else:
+        times = _write_h5(folder, kind.name, chain([first], frames), origin)
     return FramesWritten(len(times), min(times) / 1e9, max(times) / 1e9)
 
 
@@ -143,10 +143,10 @@ def _write_pngs(folder: Path, kind: str, frames: Iterator[Frame], origin: int, s
     return [time for time, _ in lines]
 
 
-def _write_h5(folder: Path, kind: str, frames: Iterator[Frame], origin: int, suffix: str) -> list[int]:
-    """A group of `frames.h5`: `images` and `times` (int64, ns from the origin); gives the times."""
-    times = []
-    with h5py.File(folder / "frames.h5", "a") as file:
+def _write_h5(folder: Path, kind: str, frames: Iterator[Frame], origin: int) -> list[int]:
+    """A group of `frames.h5`: `images`, `times` and, where known, `exposures` (int64, ns from the origin); the times."""
+    times, exposures = [], []
+    with h5_file(folder / "frames.h5", "a") as file:
         group = file.create_group(kind)
         images = None
         for number, frame in enumerate(frames):
@@ -158,8 +158,22 @@ def _write_h5(folder: Path, kind: str, frames: Iterator[Frame], origin: int, suf
             images.resize(number + 1, axis=0)
             images[number] = frame.image
             times.append(frame.time - origin)
+            if frame.exposure is not None:
+                exposures.append([time - origin for time in frame.exposure])
         group["times"] = np.array(times, np.int64)
+        if len(exposures) == len(times):
+            group["exposures"] = np.array(exposures, np.int64)
     return times
+
+
+@contextmanager
+def h5_file(path: Path, mode: Literal["w", "a"]) -> Iterator[h5py.File]:
+    """An HDF5 file to write. A full disk is an OSError; a cache of chunks would notice it at the end, and crash."""
+    try:
+        with h5py.File(path, mode, rdcc_nbytes=0) as file:
+            yield file
+    except RuntimeError as error:
+        raise OSError(errno.EIO, f"HDF5 cannot write it ({error})", str(path)) from error
 
 
 PACKED: dict[str, Any] = {"compression": "gzip", "compression_opts": 1, "shuffle": True}

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast, get_args
 
 import h5py
 import numpy as np
@@ -13,11 +13,11 @@ import numpy as np
 from converters.arrays import open_npy
 from converters.files import Members, as_text, data_lines, folder_members, open_regular
 from converters.frames import listed_frames
-from converters.h5_access import numbers_at, opened
+from converters.h5_access import member, numbers_at, opened
 from converters.h5_chunks import read_rows
 from converters.h5_frames import group_frames
 from converters.options import ReadOptions
-from converters.stream import Frame, FrameSet, SensorSize, Stream, Window
+from converters.stream import Frame, FrameSet, Layout, SensorSize, Stream, Window
 from converters.timostoff import open_timostoff
 from evinr.events import InputError
 
@@ -31,10 +31,14 @@ def open_converted(path: Path, name: str, options: ReadOptions) -> Stream:
     """A folder that `evinr convert` wrote. Raises InputError where it was damaged."""
     with open_regular(path / "metadata.json", f"{name}/metadata.json") as file:
         about = _parsed(file.read(LONGEST), f"{name}/metadata.json")
-    events = open_npy(path / "events.npy", f"{name}/events.npy", options)
+    # Seconds, and t x y p, whatever the source had: the options tell of that.
+    ours = replace(options, columns="txyp", time_unit="s")
+    events = open_npy(path / "events.npy", f"{name}/events.npy", ours)
     members = folder_members(path, name)
     kinds = [member for member in members.names if member.startswith("images") and member.endswith(".txt")]
-    frames = [_pngs(members, listing, options) for listing in kinds]
+    if options.skip_frames:
+        return _described(events, "folder of evinr convert", about, [])
+    frames = [_pngs(members, listing, ours) for listing in kinds]
     if "frames.h5" in members.names:
         frames += _h5_frames(path / "frames.h5", f"{name}/frames.h5")
     return _described(events, "folder of evinr convert", about, frames)
@@ -42,12 +46,12 @@ def open_converted(path: Path, name: str, options: ReadOptions) -> Stream:
 
 def open_converted_h5(path: Path, name: str, options: ReadOptions) -> Stream:
     """A file that `evinr convert --to h5` wrote. Raises InputError where it was damaged."""
-    events = open_timostoff(path, name, replace(options, format="timostoff"))
+    events = open_timostoff(path, name, replace(options, format="timostoff", time_unit="s", topic=None))
     frames = list(events.frames)
     with opened(path, name) as file:
         about = _parsed(file.attrs["evinr"], f"{name}: attribute evinr")
-        for kind in about.frames:
-            if kind != "frames":
+        for kind in about.layouts:
+            if kind != "frames" and not options.skip_frames:
                 others = group_frames(file, path, name, f"{kind}_images", kind, "s", [])
                 frames += [others] if others else []
     return _described(events, "HDF5 of evinr convert", about, frames)
@@ -65,15 +69,17 @@ class About(NamedTuple):
     origin: int
     source: str
     assumptions: tuple[str, ...]
-    frames: tuple[str, ...]
-    """The kinds of pictures."""
+    layouts: dict[str, str]
+    """The layout of each kind of pictures."""
 
 
 def _described(events: Stream, format: str, about: About, frames: list[FrameSet]) -> Stream:
+    frames = [kind._replace(layout=cast(Any, about.layouts.get(kind.name, kind.layout))) for kind in frames]
     frames.sort(key=lambda kind: kind.name != "frames")
     return events._replace(
         format=format,
         size=SensorSize(about.height, about.width, "the metadata of the conversion"),
+        settled=True,
         zero=about.origin,
         frames=tuple(frames),
         notes=[f"was converted from {about.source}, whose time {about.origin} ns is 0 here", *about.assumptions],
@@ -85,10 +91,12 @@ def _parsed(text: Any, where: str) -> About:
         about = json.loads(text)
         sensor, assumptions = about["sensor"], about["assumptions"]
         height, width = int(sensor["height"]), int(sensor["width"])
-        kinds = tuple(str(kind) for kind in about["frames"])
+        layouts = {str(kind): str(written["layout"]) for kind, written in about["frames"].items()}
         said = tuple(str(sentence) for sentence in assumptions)
-        return About(height, width, int(about["origin_ns"]), str(about["source"]), said, kinds)
-    except (KeyError, TypeError, ValueError) as error:
+        if not (1 <= height <= 65536 and 1 <= width <= 65536 and set(layouts.values()) <= set(get_args(Layout))):
+            raise ValueError(f"a sensor of {width} x {height}, pictures {layouts}")
+        return About(height, width, int(about["origin_ns"]), str(about["source"]), said, layouts)
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
         raise InputError(f"{where}: no sound metadata ({error}); convert the recording again") from error
 
 
@@ -129,6 +137,12 @@ def _h5_kind(path: Path, name: str, kind: str, file: h5py.File) -> FrameSet:
         raise InputError(f"{name}: {kind} has {len(images)} images and {count} times; convert the recording again")
     nanoseconds = read_rows(f"{name}: {kind}/times", times, 0, count)
     order = np.argsort(nanoseconds, kind="stable")
+    exposures = None
+    if member(file, name, f"{kind}/exposures") is not None:
+        stored = numbers_at(file, name, f"{kind}/exposures")
+        if stored.shape != (count, 2) or stored.dtype != np.int64:
+            raise InputError(f"{name}: {kind}/exposures has shape {stored.shape}; convert the recording again")
+        exposures = read_rows(f"{name}: {kind}/exposures", stored, 0, count).tolist()
 
     def read(window: Window) -> Iterator[Frame]:
         with opened(path, name) as file:
@@ -136,7 +150,8 @@ def _h5_kind(path: Path, name: str, kind: str, file: h5py.File) -> FrameSet:
             for index in order.tolist():
                 time, where = int(nanoseconds[index]), f"{name}: {kind}/images[{index}]"
                 if window.first <= time <= window.last:
-                    yield Frame(time, read_rows(where, pictures, index, index + 1)[0], place=where)
+                    image = read_rows(where, pictures, index, index + 1)[0]
+                    yield Frame(time, image, None if exposures is None else tuple(exposures[index]), where)
 
     layout = "rgb" if len(shape) == 4 else "gray"
     return FrameSet(kind, int(nanoseconds[order[0]]), read, layout, shape[1], shape[2])

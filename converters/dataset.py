@@ -5,12 +5,12 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-
 from converters.array_folders import is_array_folder
+from converters.arrays import read_header
 from converters.converted import is_converted
 from converters.dsec import is_dsec_folder
 from converters.highrev import is_highrev_folder
+from evinr.events import InputError
 
 ENDINGS = (".bag", ".mcap", ".db3", ".h5", ".hdf5", ".raw", ".dat", ".aedat4", ".zip", ".npz", ".npy")
 """Endings of files that hold recordings; arrays and text only where they look like events."""
@@ -31,30 +31,40 @@ def is_recording_folder(path: Path) -> bool:
 
 
 def find_recordings(folder: Path) -> Iterator[Path]:
-    """The recordings in a folder and below it, in the order of their names; links to folders are not followed."""
-    for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
+    """The recordings in a folder and below it, in the order of their names; links to folders are not followed.
+
+    Folders and files that cannot be looked into are among them, so that their conversion tells why.
+    """
+    try:
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except OSError:
+        yield folder
+        return
+    for entry in entries:
         path = folder / entry.name
         if entry.name.startswith("."):
             continue
         if entry.is_dir(follow_symlinks=False):
-            if is_recording_folder(path):
-                yield path
-            else:
+            if os.access(path, os.R_OK | os.X_OK) and not is_recording_folder(path):
                 yield from find_recordings(path)
+            else:
+                yield path
         elif entry.is_file() and _is_recording_file(path):
             yield path
 
 
 def _is_recording_file(path: Path) -> bool:
-    if path.suffix == ".npy":
-        try:
-            array = np.load(path, mmap_mode="r")
-        except ValueError:
-            return False
-        return bool(array.dtype.names) or (array.ndim == 2 and array.shape[1] == 4)
-    if path.suffix in (".txt", ".csv"):
-        return path.name not in ACCOMPANYING and _looks_like_events(path)
-    return path.suffix in ENDINGS
+    ending = path.suffix.lower()
+    try:
+        if ending == ".npy":
+            with path.open("rb") as file:
+                header = read_header(path.name, file, path.stat().st_size)
+            return bool(header.dtype.names) or header.shape[1:] == (4,)
+        if ending in (".txt", ".csv"):
+            return path.name not in ACCOMPANYING and _looks_like_events(path)
+    except (InputError, OSError):
+        return True
+    return ending in ENDINGS
 
 
 def _looks_like_events(path: Path) -> bool:

@@ -52,10 +52,36 @@ def open_stream(path: Path | str, options: ReadOptions = AS_STORED) -> Stream:
         if not head:
             raise InputError(f"{name}: empty file; copy or record it again")
         family = _named(options.format, is_folder) or _family_of_file(path, name, head)
+        if family == "text" and head.startswith(b"PK"):
+            family = "zip"
     else:
         family = _named(options.format, is_folder) or _family_of_folder(path)
     stream = _reader(family)(path, name, options)
-    return stream._replace(frames=()) if options.skip_frames else stream
+    for option in ("time_unit", "columns", "topic", "frame_topic"):
+        if getattr(options, option) is not None and option not in USED[family]:
+            stream.notes.append(
+                f"--{option.replace('_', '-')} was not used: there is nothing to choose in {stream.format}"
+            )
+    return stream
+
+
+USED: dict[Family, set[str]] = {
+    "folder": {"time_unit", "columns"},
+    "converted": set(),
+    "text": {"time_unit", "columns"},
+    "zip": {"time_unit", "columns"},
+    "npy": {"time_unit", "columns"},
+    "npz": {"time_unit", "columns"},
+    "bag1": {"topic", "frame_topic"},
+    "bag2": {"topic", "frame_topic"},
+    "hdf5": {"time_unit", "topic"},
+    "dsec": {"time_unit", "topic"},
+    "arrays": {"time_unit"},
+    "highrev": {"time_unit", "topic"},
+    "prophesee": {"time_unit"},
+    "aedat4": {"time_unit", "topic", "frame_topic"},
+}
+"""The options that some readers have no use for."""
 
 
 def recording_name(path: Path | str) -> str:
@@ -98,7 +124,7 @@ def _family_of_file(path: Path, name: str, head: bytes) -> Family:
         holds_arrays = any(member.endswith(".npy") for member in zip_members(path, name).names)
         return "npz" if holds_arrays else "zip"
     page = "it looks like a web page; " if head.lstrip().startswith(b"<") else ""
-    if path.suffix in NAMED:
+    if path.suffix.lower() in NAMED:
         raise InputError(f"{name}: named {path.suffix}, but its content is not; {page}save or download it again")
     if page:
         raise InputError(f"{name}: looks like a web page, not a recording; download it again")

@@ -27,7 +27,8 @@ def open_v2e(path: Path, name: str, options: ReadOptions) -> Stream:
     events = options.topic or "events"
     with opened(path, name) as file:
         table = open_table(file, name, Place((events, events, events, events), (0, 1, 2, 3)))
-        frames = stack_frames(file, path, name, "frame", "frame_ts", options.time_unit or time_unit(table))
+        unit = options.time_unit or time_unit(table)
+        frames = None if options.skip_frames else stack_frames(file, path, name, "frame", "frame_ts", unit)
     return table_stream(path, table, "v2e h5", options, frames, frame_size(frames))
 
 
@@ -39,9 +40,8 @@ def open_mvsec(path: Path, name: str, options: ReadOptions) -> Stream:
         group = camera(file, name, "davis", "events", options, notes)
         events = f"{group}/events"
         table = open_table(file, name, Place((events, events, events, events), (2, 0, 1, 3)))
-        frames = stack_frames(
-            file, path, name, f"{group}/image_raw", f"{group}/image_raw_ts", options.time_unit or time_unit(table)
-        )
+        images, times, unit = f"{group}/image_raw", f"{group}/image_raw_ts", options.time_unit or time_unit(table)
+        frames = None if options.skip_frames else stack_frames(file, path, name, images, times, unit)
     return table_stream(path, table, "MVSEC hdf5", options, frames, frame_size(frames), notes)
 
 

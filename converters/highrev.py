@@ -66,7 +66,7 @@ def open_highrev(path: Path, name: str, options: ReadOptions) -> Stream:
     sequence = sequences[chosen]
     unit = options.time_unit or "us"
     notes = [EXCHANGED] if options.time_unit else [EXCHANGED, UNSTATED]
-    sets = tuple(_frame_sets(path, name, chosen, sequence, unit, notes))
+    sets = () if options.skip_frames else tuple(_frame_sets(path, name, chosen, sequence, unit, notes))
     size = None
     if sets and sets[0].height and sets[0].width:
         size = SensorSize(sets[0].height, sets[0].width, "the pictures")

@@ -1,6 +1,8 @@
 """One conversion, from a source to a target that appears whole or not at all."""
 
+import hashlib
 import json
+import os
 import shutil
 from dataclasses import asdict
 from importlib.metadata import version
@@ -9,8 +11,7 @@ from typing import Any, Literal, NamedTuple
 
 import h5py
 
-from converters.convert import LAYOUT, Advance, source_state, write_folder
-from converters.door import open_stream
+from converters.convert import LAYOUT, Advance, write_folder
 from converters.options import ReadOptions
 from converters.targets import write_evreal, write_h5
 from evinr.events import InputError
@@ -35,42 +36,36 @@ def convert(job: Job, advance: Advance) -> dict[str, Any]:
     Raises InputError where the source is no sound recording, and where `out` exists and may not be overwritten: without
     `overwrite`, or because it is nothing that this function wrote, or has to do with the source. OSError names its file.
     """
-    source, out = job.source.resolve(), job.out.resolve()
+    source, out = _resolved(job.source), _resolved(job.out)
     if source.is_relative_to(out) or (source.is_dir() and out.is_relative_to(source)):
         raise InputError(f"{job.out}: the source and the output lie inside each other; give another output")
-    if out.exists() or out.is_symlink():
+    if out.exists():
         if written(out) is None:
             raise InputError(f"{job.out}: exists, and is no conversion of evinr; give another output")
         if not job.overwrite:
             raise InputError(f"{job.out}: exists already; pass --overwrite, or give another output")
-    made_by = version("evinr")
     if job.to == "h5":
-        with parents(job.out), scratch_folder(job.out) as between, whole(job.out) as file:
-            about = write_folder(job.source, between, job.options, made_by, advance)
+        with parents(out), scratch_folder(out) as between, whole(out) as file:
+            about = _write(job, between, advance)
             write_h5(between, file)
-            if job.out.is_dir():
-                shutil.rmtree(job.out)
+            if out.is_dir():
+                shutil.rmtree(out)
         return about
-    with whole_folder(job.out, job.overwrite) as folder:
+    with whole_folder(out, job.overwrite) as folder:
         if job.to == "npy":
-            return write_folder(job.source, folder, job.options, made_by, advance)
+            return _write(job, folder, advance)
         between = folder / "between"
         between.mkdir()
-        about = write_folder(job.source, between, job.options, made_by, advance)
-        write_evreal(between, folder)
+        about = _write(job, between, advance)
+        left_out = write_evreal(between, folder)
         shutil.rmtree(between)
-    return about
+    return about | {"assumptions": [*about["assumptions"], *left_out]}
 
 
 def is_done(job: Job) -> bool:
-    """Whether the output stands, from the same state of the source and with the same options."""
+    """Whether the output stands whole, from the same state of the source, with the same options and version."""
     about = written(job.out)
-    if about is None or about["to"] != job.to:
-        return False
-    now = {"layout": LAYOUT, "options": json.loads(json.dumps(asdict(job.options)))}
-    if any(about.get(key) != value for key, value in now.items()):
-        return False
-    return about.get("source_state") == source_state(open_stream(job.source, job.options))
+    return about is not None and about["to"] == job.to and about["made"] == _made(job) and _is_whole(job.out, about)
 
 
 def written(out: Path) -> dict[str, Any] | None:
@@ -80,9 +75,51 @@ def written(out: Path) -> dict[str, Any] | None:
             about = json.loads((out / "metadata.json").read_text())
             kind = "npy" if (out / "events.npy").exists() else "evreal"
             about = about if kind == "npy" else about["evinr"]
-        else:
+        elif out.is_file():
             with h5py.File(out, "r") as file:
                 kind, about = "h5", json.loads(str(file.attrs["evinr"]))
-        return about | {"to": kind} if "layout" in about else None
-    except (OSError, ValueError, KeyError, TypeError):
+        else:
+            return None
+        return about | {"to": kind} if {"layout", "made", "frames"} <= about.keys() else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError):
         return None
+
+
+def _write(job: Job, folder: Path, advance: Advance) -> dict[str, Any]:
+    return write_folder(job.source, folder, job.options, version("evinr"), _made(job), advance)
+
+
+def _made(job: Job) -> dict[str, Any]:
+    """What a conversion depends on: options, version, and names, sizes and times of change of the source's files."""
+    files = [job.source]
+    if job.source.is_dir():
+        files = sorted(Path(folder) / name for folder, _, names in os.walk(job.source) for name in names)
+    digest = hashlib.sha256()
+    for path in files:
+        status = path.stat()
+        digest.update(
+            f"{path.relative_to(job.source.parent)} {status.st_size} {status.st_mtime_ns}\n".encode(errors="replace")
+        )
+    options = json.loads(json.dumps(asdict(job.options)))
+    return {"layout": LAYOUT, "version": version("evinr"), "options": options, "state": digest.hexdigest()}
+
+
+def _is_whole(out: Path, about: dict[str, Any]) -> bool:
+    """Whether pictures are there that somebody may have deleted to save space."""
+    match about["to"]:
+        case "npy":
+            there = {name: len(os.listdir(out / name)) for name in about["frames"] if (out / name).is_dir()}
+            missing = {name for name, kind in about["frames"].items() if there.get(name) != kind["count"]}
+            return not missing or (not there and (out / "frames.h5").exists())
+        case "evreal":
+            return "frames" not in about["frames"] or (out / "images.npy").exists()
+        case _:
+            return True
+
+
+def _resolved(path: Path) -> Path:
+    """The path without links. Raises InputError where they loop."""
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError) as error:  # RuntimeError until Python 3.12
+        raise InputError(f"{path}: cannot be followed ({error}); check its symbolic links") from error

@@ -31,9 +31,10 @@ class ReadOptions:
     polarity: tuple[int, int] | None = None
     """The numbers that mean falling and rising in the file, such as `1 0` or `1 2`; 0 1 or -1 1 when absent."""
     topic: str | None = None
-    """Topic of the events in a bag; group of them in HDF5; camera (left, right) of a stereo recording."""
+    """Topic of the events in a bag; group of them in HDF5; camera (left, right) of a stereo recording; stream of AEDAT4;
+    sequence of HighREV."""
     frame_topic: str | None = None
-    """Topic of the camera frames in a bag."""
+    """Topic of the camera frames in a bag; stream of them in AEDAT4."""
     skip_frames: bool = False
     """Leave the camera frames out."""
     sort: bool = False

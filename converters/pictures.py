@@ -1,5 +1,6 @@
 """Pictures in files: PNG and what else Pillow reads, as arrays; and arrays as people see them."""
 
+import warnings
 from io import BufferedReader
 
 import numpy as np
@@ -7,8 +8,10 @@ from jaxtyping import Shaped, UInt8
 
 from evinr.events import InputError
 
-LARGEST = 2**28
-"""Bytes of a picture file, which is never larger."""
+LARGEST_FILE = 2**27
+"""Bytes of a picture file."""
+LARGEST_PICTURE = 2**26
+"""Pixels of a picture: 67 million, far beyond any event camera's; a file of 1 MB may claim many more."""
 
 
 def read_picture(stream: BufferedReader, where: str) -> Shaped[np.ndarray, "h w *c"]:
@@ -17,8 +20,16 @@ def read_picture(stream: BufferedReader, where: str) -> Shaped[np.ndarray, "h w 
     from PIL.Image import DecompressionBombError, DecompressionBombWarning
 
     try:
-        picture = iio.imread(stream.read(LARGEST), plugin="pillow")
-    except (OSError, SyntaxError, ValueError, DecompressionBombError, DecompressionBombWarning) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DecompressionBombWarning)  # the limit here is lower
+            stored = stream.read(LARGEST_FILE)
+            height, width = iio.improps(stored, plugin="pillow").shape[:2]
+            if height * width > LARGEST_PICTURE:
+                raise InputError(f"{where}: a picture of {width} x {height}, more than any camera's; make it smaller")
+            picture = iio.imread(stored, plugin="pillow")
+    except (OSError, SyntaxError, ValueError, DecompressionBombError) as error:
+        if isinstance(error, InputError):
+            raise
         raise InputError(f"{where}: not a readable picture ({error}); restore or remove it") from error
     if picture.dtype == np.int32:
         # Pillow's mode I, in which it opens some 16-bit PNGs.

@@ -99,7 +99,7 @@ def read_index(
         start, end = nanoseconds(header[b"start_time"]), nanoseconds(header[b"end_time"])
         counts = dict(struct.iter_unpack("<II", read(file, size, LARGEST_DEFINITION)))
         chunks.append(Chunk(struct.unpack("<Q", header[b"chunk_pos"])[0], start, end, counts))
-    return connections, sorted(chunks)
+    return connections, sorted(chunks, key=lambda chunk: chunk.place)
 
 
 def read_messages(

@@ -69,6 +69,10 @@ class Frame(NamedTuple):
     """Where in the file it stands, for messages; unset, counted."""
 
 
+Layout = Literal["gray", "rgb", "rggb", "bggr", "grbg", "gbrg"]
+"""What a picture's numbers are: the last four are Bayer mosaics, named by their first two rows."""
+
+
 class FrameSet(NamedTuple):
     """Pictures of one kind, such as those of one camera."""
 
@@ -78,7 +82,7 @@ class FrameSet(NamedTuple):
     """Time of the first in the file, nanoseconds on the clock of the events."""
     read: Callable[[Window], Iterator[Frame]]
     """The pictures inside a window, in the file's order, one at a time in memory."""
-    layout: Literal["gray", "rgb", "rggb", "bggr", "grbg", "gbrg"] = "gray"
+    layout: Layout = "gray"
     height: int | None = None
     width: int | None = None
 
@@ -103,6 +107,8 @@ class Stream(NamedTuple):
     """Where in the file an event stands, for messages."""
     written: Unit | None = None
     """Unit of the times as the file writes them, where the blocks have another."""
+    settled: bool = False
+    """Whether the times are a recording's seconds already, as evinr writes them: whatever they are, they stay."""
     zero: int = 0
     """What the writer of the file says to have subtracted from its times, in nanoseconds."""
     notes: list[str] = []  # noqa: RUF012

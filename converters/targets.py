@@ -5,11 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 from jaxtyping import Float64
 
-from converters.convert import PACKED
+from converters.convert import PACKED, h5_file
 from converters.converted import open_converted
 from converters.npy import growing_array
 from converters.options import AS_STORED
@@ -21,10 +20,11 @@ ROWS = 2**18
 """Events written at once."""
 
 
-def write_evreal(folder: Path, out: Path) -> None:
+def write_evreal(folder: Path, out: Path) -> list[str]:
     """The folder that EVREAL reads (Ercan et al. 2023), from one that `write_folder` made.
 
-    Its times count from the first event or picture; pictures become 8-bit gray.
+    Its times count from the first event or picture; pictures become 8-bit gray. Gives what it has no place for, a
+    sentence each.
     """
     about, frames = _about(folder), _frames(folder)
     first = round(about["events"]["start_s"] * 1e9)
@@ -51,7 +51,14 @@ def write_evreal(folder: Path, out: Path) -> None:
         np.save(out / "image_event_indices.npy", indices.astype(np.int64)[:, None])
     size = [about["sensor"]["height"], about["sensor"]["width"]]
     zero = about["origin_ns"] + origin
+    left_out = [f"EVREAL has no place for the pictures `{kind.name}`, which were left out" for kind in frames[1:]]
+    if frames and list(folder.glob("exposures*.txt")):
+        left_out.append("EVREAL has no place for exposures, which were left out")
+    if frames and frames[0].layout != "gray":
+        left_out.append("colour was left out, as EVREAL compares gray pictures")
+    about = about | {"assumptions": [*about["assumptions"], *left_out]}
     write_json(out / "metadata.json", {"sensor_resolution": size, "origin_ns": zero, "evinr": about})
+    return left_out
 
 
 def write_h5(folder: Path, out: Path) -> None:
@@ -62,7 +69,7 @@ def write_h5(folder: Path, out: Path) -> None:
     about, frames = _about(folder), _frames(folder)
     count, rising = about["events"]["count"], about["events"]["rising"]
     types = {"ts": np.dtype("<f8"), "xs": _pixel(about), "ys": _pixel(about), "ps": np.dtype("?")}
-    with h5py.File(out, "w") as file:
+    with h5_file(out, "w") as file:
         columns = [
             file.create_dataset(f"events/{name}", (count,), dtype, chunks=(min(count, 2**16),), **PACKED)
             for name, dtype in types.items()

@@ -44,18 +44,19 @@ def open_timostoff(path: Path, name: str, options: ReadOptions) -> Stream:
     with opened(path, name) as file:
         place = event_place(file, name, options.topic or "events")
         table = open_table(file, name, place)
-        first = first_picture(file, name, "images")
+        first = None if options.skip_frames else first_picture(file, name, "images")
         picture = Picture(*first) if first else None
         taken = recognise(file, name, table, picture, options)
         unit = options.time_unit or taken.unit
         if taken.note and not options.time_unit:
             notes.append(taken.note)
         groups = {"images": "frames"} | ({"sharp_images": "sharp"} if taken.relative == "efnet" else {})
+        groups = {} if options.skip_frames else groups
         frames = [group_frames(file, path, name, group, label, unit, notes) for group, label in groups.items()]
         size = sensor_size(file, table, picture, notes)
         if taken.relative == "eventhdr":
             notes += odd_span(table, unit)
-    if taken.relative == "rled" and frames[0]:
+    if taken.relative == "rled" and any(frames):
         notes.append("frame times are the ends of the exposures, whose lengths RLED does not tell")
     return Stream(
         format=LABELS[taken.relative],

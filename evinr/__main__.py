@@ -1,6 +1,7 @@
 """The command line: `evinr fit`, `evinr render`, `evinr convert`, `evinr info`."""
 
 import argparse
+import io
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -14,6 +15,9 @@ from evinr.events import InputError
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; 0 when it did its work, 1 for what the user can mend, 2 for wrong usage, 130 when interrupted."""
     argv = sys.argv[1:] if argv is None else list(argv)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # names that a terminal cannot show
     try:
         command = parse(argv)
         if isinstance(command, Fit):

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,8 +22,9 @@ from converters.frames import checked_frames
 from converters.job import Job, Target, convert, is_done, written
 from converters.npy import growing_array
 from converters.sorting import sorted_rows
-from converters.stream import Frame
+from converters.stream import WHOLE, Columns, Frame, FrameSet, SensorSize, Stream
 from evinr.__main__ import main
+from evinr.cli.convert import Outcome, _outcome
 from evinr.events import Events, InputError
 
 HEIGHT, WIDTH = 20, 30
@@ -65,7 +67,7 @@ def write_folder(root: Path, images: list[np.ndarray], times: list[int], zero: i
     return root
 
 
-def pictures(dtype=np.uint8, channels: tuple[int, ...] = (), count: int = 3) -> list[np.ndarray]:
+def pictures(dtype: type[np.integer] = np.uint8, channels: tuple[int, ...] = (), count: int = 3) -> list[np.ndarray]:
     rng = np.random.default_rng(1)
     return list(rng.integers(0, np.iinfo(dtype).max, (count, HEIGHT, WIDTH, *channels), dtype))
 
@@ -119,9 +121,7 @@ def test_every_target_is_read_back(to, zero, tmp_path):
     assert same(recording.events, some_events())
     assert [frame.time for frame in frames_of(tmp_path / "out")] == [0, 10**8, 5 * 10**8]
     assert all(np.array_equal(f.image, image) for f, image in zip(frames_of(tmp_path / "out"), pictures(), strict=True))
-    again = go(tmp_path / "out", tmp_path / "again")
-    if to != "evreal":
-        assert again["origin_ns"] == zero
+    assert go(tmp_path / "out", tmp_path / "again")["origin_ns"] == zero
 
 
 @pytest.mark.parametrize("to", ["npy", "h5"])
@@ -261,6 +261,89 @@ def test_it_is_known_whether_a_conversion_is_done(to, tmp_path):
     assert not is_done(job)
 
 
+@targets
+def test_a_conversion_with_another_state_or_something_missing_is_not_done(to, tmp_path, monkeypatch):
+    source = write_folder(tmp_path / "a", pictures(), [0, 10**8, 5 * 10**8])
+    job = Job(source, tmp_path / "out", to, ANY)
+    convert(job, ignore)
+    assert is_done(job)
+    with monkeypatch.context() as newer:
+        newer.setattr("converters.job.version", lambda package: "99")
+        assert not is_done(job)
+    if to != "h5":
+        lost = tmp_path / "out" / ("frames" if to == "npy" else "images.npy")
+        kept = lost.rename(tmp_path / "kept")
+        assert not is_done(job)
+        kept.rename(lost)
+    assert is_done(job)
+    lines = (source / "images.txt").read_text().splitlines(keepends=True)
+    (source / "images.txt").write_text("".join(lines[:2]))
+    assert not is_done(job)
+
+
+@targets
+def test_converting_what_was_converted_changes_nothing(to, tmp_path):
+    """Upright sensor of AED's numbers, Unix times of which a late part is taken, a mosaic beside colour, exposures."""
+    events = events_from_columns(
+        np.array([0.1, 12_000.25, 12_001.5]), np.array([0, 305, 7]), np.array([0, 407, 9]), np.array([1, 0, 1]),
+        height=408, width=306,
+    )  # fmt: skip
+    frames = [
+        Frame(UNIX + n * 12 * 10**12, p, (UNIX, UNIX + 5)) for n, p in enumerate(pictures(channels=(3,), count=2))
+    ]
+    hdr = [Frame(UNIX + n * 12 * 10**12, p, (UNIX, UNIX + 5)) for n, p in enumerate(pictures(np.uint16, count=2))]
+    sets = (
+        FrameSet("frames", UNIX, lambda window: iter(frames), "rgb"),
+        FrameSet("raw", UNIX, lambda w: iter(hdr), "rggb"),
+    )
+    t = UNIX + np.rint(events.t * 1e9).astype(np.int64)
+    given = Stream(
+        "test", (), "ns", lambda window: iter([Columns(t, events.x, events.y, events.p)]),
+        SensorSize(408, 306, "the test"), sets, notes=[],
+    )  # fmt: skip
+    source = tmp_path / "a.txt"
+    source.touch()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("converters.convert.open_stream", lambda path, options: given)
+        late = ReadOptions(t_start=11_000.0)
+        first = go(source, tmp_path / "first", "npy", late)
+    assert first["origin_ns"] == UNIX and first["events"]["start_s"] == 12_000.25
+    second = go(tmp_path / "first", tmp_path / "second", to)
+    third = go(tmp_path / "second", tmp_path / "third")
+    shift = 12_000 * 10**9 if to == "evreal" else 0  # it counts from the first event or picture
+    assert third["origin_ns"] == UNIX + shift
+    assert third["sensor"] | {"source": ""} == second["sensor"] | {"source": ""}
+    rows = np.load(tmp_path / "first/events.npy")
+    rows[:, 0] = (np.rint(rows[:, 0] * 1e9) - shift) / 1e9
+    assert np.array_equal(np.load(tmp_path / "third/events.npy"), rows)
+    if to == "evreal":
+        assert any("no place for exposures" in sentence for sentence in second["assumptions"])
+        assert any("`raw`" in sentence for sentence in second["assumptions"])
+        return
+    assert third["frames"] == first["frames"] and third["frames"]["raw"]["layout"] == "rggb"
+    for one, other in zip(open_stream(tmp_path / "first").frames, open_stream(tmp_path / "third").frames, strict=True):
+        for a, b in zip(one.read(WHOLE), other.read(WHOLE), strict=True):
+            assert a.time == b.time and a.exposure == b.exposure and np.array_equal(a.image, b.image)
+
+
+def test_links_are_followed_or_refused(tmp_path):
+    source = write_text(tmp_path / "a.txt", some_events())
+    (tmp_path / "loop").symlink_to("loop")
+    for one, other in ((tmp_path / "loop", tmp_path / "out"), (source, tmp_path / "loop")):
+        with pytest.raises(InputError, match="symbolic link"):
+            go(one, other)
+    (tmp_path / "link").symlink_to("out")
+    go(source, tmp_path / "link")
+    go(source, tmp_path / "link", overwrite=True)
+    assert (tmp_path / "link").is_symlink() and read(tmp_path / "out").events.count == 50
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(InputError, match="no conversion of evinr"):
+        go(write_text(tmp_path / "a.txt", some_events()), tmp_path / "pipe")
+
+
 def run(*words: str | Path) -> int:
     return main(["convert", *map(str, words)])
 
@@ -314,6 +397,65 @@ def test_the_recordings_of_a_folder(tmp_path):
     assert names == ["broken.npz", "deep/two.npy", "deep/two.txt", "one.txt", "three"]
 
 
+@pytest.mark.parametrize("to", ["npy", "h5"])
+def test_recordings_of_like_names_do_not_meet(to, tmp_path, capsys):
+    names = ["a.txt", "a.npy", "a.txt.csv", "b.txt", "b/c.txt", "D.NPY"]
+    for number, name in enumerate(names):
+        (tmp_path / "set" / name).parent.mkdir(parents=True, exist_ok=True)
+        if name.lower().endswith("npy"):
+            with (tmp_path / "set" / name).open("wb") as file:
+                np.save(file, some_events(11 + number).to_array())
+        else:
+            write_text(tmp_path / "set" / name, some_events(11 + number))
+    assert run(tmp_path / "set", tmp_path / "out", "--to", to) == 0
+    found = find_recordings(tmp_path / "out")
+    assert sorted(read(path).events.count for path in found) == [11 + number for number in range(len(names))]
+
+
+def test_one_recording_that_cannot_be_read_does_not_stop_the_others(tmp_path, monkeypatch, capsys):
+    for name in ("a", "b", "c"):
+        write_text(tmp_path / f"set/{name}.txt", some_events())
+    (tmp_path / "set/empty.npy").touch()
+    (tmp_path / "set/packed.npy").write_bytes(b"PK" + bytes(100))
+
+    def fail(job, advance):
+        if job.source.name == "b.txt":
+            raise ZeroDivisionError("a fault of ours")
+        return convert(job, advance)
+
+    monkeypatch.setattr("evinr.cli.convert.convert", fail)
+    assert run(tmp_path / "set", tmp_path / "out") == 1
+    said = capsys.readouterr().out
+    assert "2 of 5 recordings" in said and "b.txt: ZeroDivisionError" in said and "empty.npy: " in said
+
+
+def die_in_b(job: Job) -> Outcome:
+    if job.source.name == "b.txt":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return _outcome(job)
+
+
+def test_a_worker_that_dies_takes_only_its_own_recording(tmp_path, monkeypatch, capsys):
+    for name in ("a", "b", "c", "d"):
+        write_text(tmp_path / f"set/{name}.txt", some_events())
+    monkeypatch.setattr("evinr.cli.convert._outcome", die_in_b)
+    assert run(tmp_path / "set", tmp_path / "out", "--jobs", "2") == 1
+    said = capsys.readouterr().out
+    assert "3 of 4 recordings" in said and "b.txt: its process died" in said
+
+
+def test_a_full_disk_is_told_with_the_file(tmp_path, monkeypatch, capsys):
+    source = write_text(tmp_path / "a.txt", some_events())
+
+    def full(self, *args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("h5py.Group.create_dataset", full)
+    assert run(source, tmp_path / "out", "--to", "h5") == 1
+    said = capsys.readouterr().err
+    assert "No space left" in said and "out" in said and said.count("\n") == 1 and os.listdir(tmp_path) == ["a.txt"]
+
+
 def test_a_folder_without_recordings_is_refused(tmp_path, capsys):
     (tmp_path / "in").mkdir()
     (tmp_path / "in/readme.md").touch()
@@ -336,3 +478,20 @@ def test_options_are_those_of_the_reader(tmp_path):
     about = go(source, tmp_path / "out", options=replace(ANY, polarity=(1, 0), height=HEIGHT, width=WIDTH + 1))
     assert about["sensor"]["width"] == WIDTH + 1
     assert np.array_equal(np.load(tmp_path / "out/events.npy")[:, 3], -some_events().p)
+
+
+@targets
+def test_frames_that_are_left_out_may_be_broken(to, tmp_path):
+    source, out = write_folder(tmp_path / "a", pictures(), [0, 10**8, 5 * 10**8]), tmp_path / "out"
+    go(source, out, to)
+    if to == "npy":
+        (out / "frames/frame_00000000.png").unlink()
+    elif to == "evreal":
+        np.save(out / "images.npy", np.zeros((3, 4)))
+    else:
+        with h5py.File(out, "a") as file:
+            del file["images/image000000000"]
+            file["images/image000000000"] = np.zeros((3, 4), complex)
+    with pytest.raises(InputError):
+        read(out)
+    assert read(out, ReadOptions(skip_frames=True)).events.count == 50

@@ -1,6 +1,9 @@
 """Laws of the door: clocks and their origin, what users can say, which reader gets a file, what is streamed."""
 
 import hashlib
+import struct
+import zipfile
+import zlib
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -333,3 +336,76 @@ def test_frames_of_two_kinds_are_refused(shapes):
 def test_a_frame_of_an_impossible_time_is_refused():
     with pytest.raises(InputError, match="out of range"):
         list(checked_frames(frame_set([2**70]), AS_STORED, 0, "test"))
+
+
+# What reviewers found
+
+
+@given(st.lists(st.integers(0, 40), min_size=1, max_size=60), st.data())
+def test_sorting_a_window_is_the_window_of_the_sorted(times, data):
+    cuts = data.draw(st.lists(st.integers(0, len(times)), max_size=4))
+    start, end = sorted(data.draw(st.tuples(st.integers(-5, 45), st.integers(-5, 45))))
+    kept = [time for time in sorted(times) if start <= time <= end]
+    options = replace(SENSOR, t_start=float(start), t_end=float(end), sort=True)
+    if kept:
+        assert events_of(stream(np.array(times) * 10**9, cuts=cuts), options).events.t.tolist() == kept
+
+
+@pytest.mark.parametrize("disorder", [0, 1])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_windows_of_files_are_the_whole_filtered(disorder, dtype, tmp_path):
+    rng = np.random.default_rng(0)
+    t = np.sort(rng.uniform(999, 1001, 3000)).astype(dtype)
+    if disorder:
+        t[1000:2000] -= dtype(0.4)
+    rows = np.stack([t, *[np.arange(3000) % HEIGHT] * 2, np.ones(3000)], 1).astype(dtype)
+    np.save(tmp_path / "a.npy", rows)
+    options = replace(SENSOR, sort=bool(disorder))
+    whole = read(tmp_path / "a.npy", options).events
+    for start, end in np.sort(rng.choice(t.astype(float), (30, 2)), axis=1):
+        part = read(tmp_path / "a.npy", replace(options, t_start=start, t_end=end)).events
+        assert np.array_equal(part.t, whole.between(start, end).t)
+
+
+def test_events_that_were_dropped_keep_their_numbers():
+    given = columns(np.array([0.0, np.nan, 1, np.inf, 2, 1.5, 3, 4]))
+    with pytest.raises(InputError, match="event 5: time goes back"):
+        events_from_blocks([given], replace(SENSOR, drop=True))
+    p = np.array([0, 0, 1, 1, 1, 1, 7, 1])
+    t = np.array([0.0, np.nan, 1, np.inf, 2, 2.5, 3, 4])
+    with pytest.raises(InputError, match="event 6: polarity is 7"):
+        events_from_blocks([given._replace(t=t, p=p)], replace(SENSOR, drop=True))
+
+
+@pytest.mark.parametrize("option, value", [("topic", "x"), ("frame_topic", "x")])
+def test_an_option_that_says_nothing_about_a_format_is_said_to(option, value, tmp_path):
+    source = write_rows(tmp_path / "rows.npy")
+    said = read(source, ReadOptions(**{option: value})).assumptions
+    assert any(f"--{option.replace('_', '-')} was not used" in sentence for sentence in said)
+
+
+def test_text_in_a_zip_may_be_called_text(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("events.txt", "0 1 1 1\n1 2 2 0\n")
+    for format in ("ijrr", "text"):
+        assert read(tmp_path / "a.zip", ReadOptions(format=format)).events.count == 2
+
+
+def test_aed_says_the_sensor(tmp_path):
+    np.save(tmp_path / "a.npy", np.array([[0, 3, 400, 1], [1, 2, 5, -1]], float))
+    events = read(tmp_path / "a.npy", ReadOptions(format="aed")).events
+    assert events[4:] == (306, 408) and events.x.tolist() == [400, 5]
+
+
+def test_a_picture_that_claims_too_much_is_refused_before_it_is_unpacked(tmp_path):
+    (tmp_path / "here/images").mkdir(parents=True)
+    (tmp_path / "here/events.txt").write_text("0 1 1 1\n1 1 1 1\n")
+    (tmp_path / "here/images.txt").write_text("0 images/bomb.png\n")
+    head = struct.pack(">IIBBBBB", 13_000, 13_000, 8, 2, 0, 0, 0)
+    chunks = [(b"IHDR", head), (b"IDAT", zlib.compress(bytes(1000))), (b"IEND", b"")]
+    png = b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
+    )
+    (tmp_path / "here/images/bomb.png").write_bytes(b"\x89PNG\r\n\x1a\n" + png)
+    with pytest.raises(InputError, match="13000 x 13000, more than any camera"):
+        read(tmp_path / "here")

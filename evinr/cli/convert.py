@@ -1,7 +1,8 @@
 """`evinr convert`: a recording, or all of a folder, into plain files."""
 
 import os
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Generator, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
@@ -33,7 +34,7 @@ def run(command: Convert) -> int:
     if source.is_dir() and not is_recording_folder(source):
         return _all(command, source, console)
     job = Job(source, command.out, command.to, command.read, command.overwrite)
-    if not command.overwrite and command.out.exists() and is_done(job):
+    if not command.overwrite and is_done(job):
         console.print(f"{command.out} is this conversion already: nothing to do")
         return 0
     with _bar(console) as bar:
@@ -71,19 +72,20 @@ def _all(command: Convert, folder: Path, console: Console) -> int:
 
 
 def _jobs(command: Convert, folder: Path) -> list[Job]:
-    """A job for each recording; those that differ in their endings alone keep them."""
-    sources = list(find_recordings(folder))
-    stems = [source if source.is_dir() else source.with_suffix("") for source in sources]
+    """A job for each recording, its output named after it; with its ending where it would else meet another's."""
+    sources = [source.relative_to(folder) for source in find_recordings(folder)]
+    above = {parent for source in sources for parent in source.parents}
+    outs = {source: source if (folder / source).is_dir() else source.with_suffix("") for source in sources}
+    while True:
+        taken = Counter(outs.values())
+        met = [source for source, out in outs.items() if out != source and (taken[out] > 1 or out in above)]
+        if not met:
+            break
+        outs |= {source: source for source in met}
     ending = ".h5" if command.to == "h5" else ""
     return [
-        Job(
-            source,
-            command.out / f"{(stem if stems.count(stem) == 1 else source).relative_to(folder)}{ending}",
-            command.to,
-            command.read,
-            command.overwrite,
-        )
-        for source, stem in zip(sources, stems, strict=True)
+        Job(folder / source, command.out / f"{out}{ending}", command.to, command.read, command.overwrite)
+        for source, out in outs.items()
     ]
 
 
@@ -92,23 +94,34 @@ def _in_turn(jobs: list[Job], _: int) -> Iterator[Outcome]:
 
 
 def _at_once(jobs: list[Job], workers: int) -> Iterator[Outcome]:
-    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
-        pending = {pool.submit(_outcome, job): job for job in jobs}
-        try:
-            for future in as_completed(pending):
-                try:
-                    yield future.result()
-                except BrokenProcessPool:
-                    why = "a worker process died, perhaps for want of memory; pass fewer --jobs and run this again"
-                    yield Outcome(pending[future].source, None, why)
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+    """Outcomes as they come. If a worker dies, what has none yet is done one by one, to find what kills it."""
+    left = yield from _pooled(jobs, workers)
+    for job in left:
+        if (yield from _pooled([job], 1)):
+            why = "its process died, perhaps for want of memory; convert it alone, or a part of it (--t-start, --t-end)"
+            yield Outcome(job.source, None, why)
+
+
+def _pooled(jobs: list[Job], workers: int) -> Generator[Outcome, None, list[Job]]:
+    """Outcomes from a pool of processes; the jobs that have none because one of the processes died."""
+    left = {job.source: job for job in jobs}
+    pool = ProcessPoolExecutor(workers, get_context("spawn"))
+    try:
+        for future in as_completed([pool.submit(_outcome, job) for job in jobs]):
+            try:
+                outcome = future.result()
+            except BrokenProcessPool:
+                break
+            del left[outcome.source]
+            yield outcome
+    finally:
+        pool.shutdown(cancel_futures=True)
+    return list(left.values())
 
 
 def _outcome(job: Job) -> Outcome:
     try:
-        if not job.overwrite and job.out.exists() and is_done(job):
+        if not job.overwrite and is_done(job):
             return Outcome(job.source, None, None)
         about = convert(job, lambda done: None)
     except InputError as error:
@@ -117,6 +130,8 @@ def _outcome(job: Job) -> Outcome:
         return Outcome(job.source, None, f"{error.filename or job.out}: {error.strerror or error}")
     except MemoryError:
         return Outcome(job.source, None, "out of memory; pass fewer --jobs")
+    except Exception as error:  # a fault of ours in one recording must not stop the others
+        return Outcome(job.source, None, f"{type(error).__name__}: {error}; please report this")
     return Outcome(job.source, _summary(about), None)
 
 

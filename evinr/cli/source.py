@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from rich.console import Console
+from rich.markup import escape
 
 import converters
 from converters import Frames
@@ -31,7 +32,7 @@ def read(command: Fit, console: Console) -> Source:
     """The recording that the command names; `demo` is the simulation, a recording of that name `./demo`."""
     if command.source == "demo":
         return _simulated(command)
-    with console.status(f"reading {command.source}"):
+    with console.status(escape(f"reading {command.source}")):
         events, frames, format, assumptions, origin = converters.read(command.source, command.read)
         sha256 = converters.fingerprint(converters.open_stream(command.source, command.read))
     start, end = command.read.t_start, command.read.t_end
