@@ -1,5 +1,6 @@
 """Chunks of HDF5 datasets, read so that none takes more memory than it declares."""
 
+import struct
 import zlib
 from collections.abc import Iterator
 from itertools import product
@@ -102,9 +103,18 @@ def read_by_hdf5(dataset: h5py.Dataset, first: int, last: int) -> Shaped[np.ndar
             require_compact(dataset, start, size)
             if codes[-1] == BLOSC:
                 skipped, data = dataset.id.read_direct_chunk(start)
-                if not skipped and int.from_bytes(data[4:8], "little") > size:
-                    raise ValueError("a compressed chunk is larger than declared")
+                if not skipped:
+                    require_blosc(data, size)
     return dataset[first:last]
+
+
+def require_blosc(data: bytes, size: int) -> None:
+    """Refuse a chunk whose header does not fit it: c-blosc 1.21 believes it and reads beyond the end."""
+    if len(data) < 16:
+        raise ValueError("a compressed chunk is cut")
+    inflated, block, stored = struct.unpack("<III", data[4:16])
+    if inflated != size or stored != len(data) or not 0 < block <= size:
+        raise ValueError("the header of a compressed chunk does not fit it")
 
 
 def require_compact(dataset: h5py.Dataset, start: tuple[int, ...], size: int) -> None:

@@ -447,7 +447,7 @@ def test_a_worker_that_dies_takes_only_its_own_recording(tmp_path, monkeypatch, 
 def test_a_full_disk_is_told_with_the_file(tmp_path, monkeypatch, capsys):
     source = write_text(tmp_path / "a.txt", some_events())
 
-    def full(self, *args):
+    def full(self, *args, **options):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("h5py.Group.create_dataset", full)
