@@ -99,6 +99,7 @@ def table_stream(
     with open_array() as stream:
         header = read_header(name, stream, size)
     shape, dtype, notes = header.shape, header.dtype, list[str]()
+    unit: Unit = options.time_unit or "s"
     if dtype.names:
         names = next((names for names in NAMES if set(names) <= set(dtype.names)), None)
         if names is None or len(shape) != 1:
@@ -108,6 +109,9 @@ def table_stream(
         for field in names:
             require_numbers(f"{name}: field {field}", dtype[field])
         kind, table = f"structured {kind}", Table(name, open_array, header, dtype, names)
+        if options.time_unit is None and dtype[names[0]].kind in "iu":
+            unit = "us"
+            notes.append("times were taken for microseconds, as tonic saves them (--time-unit says another)")
     else:
         require_numbers(name, dtype)
         if len(shape) != 2 or shape[1] != 4:
@@ -119,7 +123,6 @@ def table_stream(
         table = table._replace(names=tuple(str(order.index(column)) for column in "txyp"))
         if order == "tyxp" and not options.columns:
             notes.append("columns were taken for t y x p, since so x and y fit a sensor (--columns txyp if not)")
-    unit = options.time_unit or "s"
 
     def blocks(window: Window) -> Iterator[Columns]:
         return noting_coarse_times(table.blocks(*table.rows(window, unit)), notes)

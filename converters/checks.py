@@ -155,7 +155,8 @@ class Passage:
         if self._cut:
             said.append(f"only events between --t-start and --t-end were kept, {self.kept}")
         if self._dropped:
-            said.append(f"{self._dropped} events outside the sensor or of impossible time were left out (--drop)")
+            plural = "s were" if self._dropped > 1 else " was"
+            said.append(f"{self._dropped} event{plural} left out, outside the sensor or of impossible time (--drop)")
         if self.falls.events:
             said.append(f"events were sorted by time, which went back {self.falls.times}")
         said.append(f"the sensor is {size.width} x {size.height} (width x height), from {size.source}")

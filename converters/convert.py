@@ -134,7 +134,14 @@ def _write_pngs(folder: Path, kind: str, frames: Iterator[Frame], origin: int, s
         lines.append((frame.time - origin, path))
         if frame.exposure is not None:
             exposures.append((frame.time - origin, *(time - origin for time in frame.exposure)))
-    lines.sort()
+    if lines != sorted(lines):
+        # Their numbers follow their times too, for those who list the folder.
+        for _, path in lines:
+            (folder / path).rename(folder / f"{path}.unsorted")
+        lines = [(time, f"{kind}/frame_{number:08d}.png", path) for number, (time, path) in enumerate(sorted(lines))]
+        for _, path, before in lines:
+            (folder / f"{before}.unsorted").rename(folder / path)
+        lines = [(time, path) for time, path, _ in lines]
     (folder / f"images{suffix}.txt").write_text("".join(f"{_decimal(time)} {path}\n" for time, path in lines))
     if len(exposures) == len(lines):
         exposures.sort()
@@ -161,6 +168,7 @@ def _write_h5(folder: Path, kind: str, frames: Iterator[Frame], origin: int) -> 
             if frame.exposure is not None:
                 exposures.append([time - origin for time in frame.exposure])
         group["times"] = np.array(times, np.int64)
+        group["times"].attrs["unit"] = "ns"
         if len(exposures) == len(times):
             group["exposures"] = np.array(exposures, np.int64)
     return times

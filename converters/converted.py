@@ -57,6 +57,8 @@ def open_converted_h5(path: Path, name: str, options: ReadOptions) -> Stream:
     return _described(events, "HDF5 of evinr convert", about, frames)
 
 
+THEN = "when converted: "
+"""Before what was assumed then, which is not true of the conversion."""
 LONGEST = 2**24
 """Bytes of metadata, at most."""
 
@@ -82,7 +84,10 @@ def _described(events: Stream, format: str, about: About, frames: list[FrameSet]
         settled=True,
         zero=about.origin,
         frames=tuple(frames),
-        notes=[f"was converted from {about.source}, whose time {about.origin} ns is 0 here", *about.assumptions],
+        notes=[
+            f"was converted from {about.source}, whose time {about.origin} ns is 0 here",
+            *(said if said.startswith(THEN) else THEN + said for said in about.assumptions),
+        ],
     )
 
 

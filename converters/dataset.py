@@ -14,6 +14,8 @@ from evinr.events import InputError
 
 ENDINGS = (".bag", ".mcap", ".db3", ".h5", ".hdf5", ".raw", ".dat", ".aedat4", ".zip", ".npz", ".npy")
 """Endings of files that hold recordings; arrays and text only where they look like events."""
+DOUBTFUL = (".txt", ".csv", ".npy")
+"""Endings of files that may hold anything."""
 ACCOMPANYING = ("calib.txt", "imu.txt", "groundtruth.txt", "images.txt", "timestamps.txt", "README.txt", "readme.txt")
 """Text beside the events of the IJRR and other datasets."""
 
@@ -30,10 +32,11 @@ def is_recording_folder(path: Path) -> bool:
     )
 
 
-def find_recordings(folder: Path) -> Iterator[Path]:
+def find_recordings(folder: Path, passed_over: list[Path]) -> Iterator[Path]:
     """The recordings in a folder and below it, in the order of their names; links to folders are not followed.
 
-    Folders and files that cannot be looked into are among them, so that their conversion tells why.
+    Folders and files that cannot be looked into are among them, so that their conversion tells why. Text and arrays that
+    do not look like events go to `passed_over`.
     """
     try:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
@@ -46,11 +49,18 @@ def find_recordings(folder: Path) -> Iterator[Path]:
             continue
         if entry.is_dir(follow_symlinks=False):
             if os.access(path, os.R_OK | os.X_OK) and not is_recording_folder(path):
-                yield from find_recordings(path)
+                yield from find_recordings(path, passed_over)
             else:
                 yield path
-        elif entry.is_file() and _is_recording_file(path):
+            continue
+        try:
+            is_recording = entry.is_file() and _is_recording_file(path)
+        except OSError:  # a link that loops
+            is_recording = True
+        if is_recording:
             yield path
+        elif path.suffix.lower() in DOUBTFUL and path.name not in ACCOMPANYING:
+            passed_over.append(path)
 
 
 def _is_recording_file(path: Path) -> bool:

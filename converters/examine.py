@@ -63,7 +63,7 @@ def examine(stream: Stream, options: ReadOptions, name: str, advance: Advance) -
 
     Raises InputError where the events cannot be used at all; frames that cannot be read are reported.
     """
-    options = replace(options, sort=True)
+    asked, options = options, replace(options, sort=True)
     passage = Passage(stream, options, name)
 
     def blocks():
@@ -71,7 +71,13 @@ def examine(stream: Stream, options: ReadOptions, name: str, advance: Advance) -
             yield block
             advance("events", block.done)
 
-    health = look(blocks(), options.size or stream.size)
+    try:
+        health = look(blocks(), options.size or stream.size)
+    except InputError:
+        # Whoever sorts says that the first column is time; without that the answer may be a better one.
+        for _ in Passage(stream, asked, name).blocks():
+            pass
+        raise
     size, assumptions = passage.conclusion()
     pixels = None
     if health.pixels is not None and size.height * size.width <= MOST_PIXELS:

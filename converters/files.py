@@ -156,6 +156,8 @@ def as_text(stream: BufferedReader) -> TextIOWrapper:
 
 def unsafe_member(member: zipfile.ZipInfo) -> str | None:
     """Why a member must not be read, if so."""
+    if not member.filename:
+        return "has no name"
     if climbs(member.filename):
         return "points outside the archive"
     if stat.S_ISLNK(member.external_attr >> 16):

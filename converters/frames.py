@@ -56,7 +56,7 @@ def checked_frames(frames: FrameSet, options: ReadOptions, origin: int, name: st
     window = options.window(origin)
     before, first = None, None
     for number, frame in enumerate(frames.read(window)):
-        where = frame.place or f"{name}: {frames.name} {number}"
+        where = frame.place or f"{name}: {frames.name.removesuffix('s')} {number}"
         if not abs(frame.time) < LATEST:
             raise InputError(f"{where}: its time, {frame.time} ns, is out of range; mend it, or leave out the frames")
         if not window.first <= frame.time <= window.last:

@@ -22,7 +22,7 @@ def open_folder(path: Path, name: str, options: ReadOptions) -> Stream:
     if "events.txt" not in members.names:
         found = ", ".join(members.names[:10]) or "nothing"
         raise InputError(
-            f"{name}: is a folder without events.txt (found {found}); give a file, or a folder that has it"
+            f"{name}: is a directory, a folder without events.txt (found {found}); give a file, or a folder that has it"
         )
     return _open_members(members, "events.txt", (path / "events.txt",), "IJRR text folder", options)
 

@@ -15,7 +15,7 @@ from converters.convert import LAYOUT, Advance, write_folder
 from converters.options import ReadOptions
 from converters.targets import write_evreal, write_h5
 from evinr.events import InputError
-from evinr.files import parents, scratch_folder, whole, whole_folder
+from evinr.files import parents, resolved, scratch_folder, whole, whole_folder
 
 Target = Literal["npy", "evreal", "h5"]
 
@@ -36,7 +36,7 @@ def convert(job: Job, advance: Advance) -> dict[str, Any]:
     Raises InputError where the source is no sound recording, and where `out` exists and may not be overwritten: without
     `overwrite`, or because it is nothing that this function wrote, or has to do with the source. OSError names its file.
     """
-    source, out = _resolved(job.source), _resolved(job.out)
+    source, out = resolved(job.source), resolved(job.out)
     if source.is_relative_to(out) or (source.is_dir() and out.is_relative_to(source)):
         raise InputError(f"{job.out}: the source and the output lie inside each other; give another output")
     if out.exists():
@@ -57,9 +57,9 @@ def convert(job: Job, advance: Advance) -> dict[str, Any]:
         between = folder / "between"
         between.mkdir()
         about = _write(job, between, advance)
-        left_out = write_evreal(between, folder)
+        about = write_evreal(between, folder)
         shutil.rmtree(between)
-    return about | {"assumptions": [*about["assumptions"], *left_out]}
+    return about
 
 
 def is_done(job: Job) -> bool:
@@ -96,7 +96,10 @@ def _made(job: Job) -> dict[str, Any]:
         files = sorted(Path(folder) / name for folder, _, names in os.walk(job.source) for name in names)
     digest = hashlib.sha256()
     for path in files:
-        status = path.stat()
+        try:
+            status = path.stat()
+        except OSError as error:
+            raise InputError(f"{path.name}: cannot be opened: {error.strerror}; check the path") from error
         digest.update(
             f"{path.relative_to(job.source.parent)} {status.st_size} {status.st_mtime_ns}\n".encode(errors="replace")
         )
@@ -112,14 +115,6 @@ def _is_whole(out: Path, about: dict[str, Any]) -> bool:
             missing = {name for name, kind in about["frames"].items() if there.get(name) != kind["count"]}
             return not missing or (not there and (out / "frames.h5").exists())
         case "evreal":
-            return "frames" not in about["frames"] or (out / "images.npy").exists()
+            return not about["frames"] or (out / "images.npy").exists()
         case _:
             return True
-
-
-def _resolved(path: Path) -> Path:
-    """The path without links. Raises InputError where they loop."""
-    try:
-        return path.resolve()
-    except (OSError, RuntimeError) as error:  # RuntimeError until Python 3.12
-        raise InputError(f"{path}: cannot be followed ({error}); check its symbolic links") from error

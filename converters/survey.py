@@ -10,6 +10,8 @@ from jaxtyping import Bool, Float64, Int8, Int64, Shaped, UInt16
 
 from converters.stream import Columns, SensorSize
 
+WRAP = 2**32 / 1e6
+"""Seconds that a counter of microseconds in 32 bits can hold."""
 Numbers = range | Int64[np.ndarray, " _"]
 """Which events of the file those of a block are."""
 
@@ -118,6 +120,9 @@ class Survey:
                 f"the first column is not a rising time: it falls {falls.times}, first at {place(falls.first)}; the "
                 "expected column order is t x y p (pass --columns if it is another, --sort if it is time)"
             )
+        if falls.events and abs(falls.low + WRAP) < 60:
+            where = f"{place(falls.first)}: time goes back by {-falls.value:g} s"
+            return f"{where}, as a counter of 32 bits and microseconds does when it is full: unwrap it (add 2**32 us)"
         wrong = [(falls.first, f"time goes back by {-falls.value:g} s ({falls.times} in all): pass --sort")]
         wrong = wrong if falls.events and not sort else []
         height, width = self.size[:2] if self.size else (None, None)
@@ -126,8 +131,12 @@ class Survey:
             if fault.events:
                 wrong.append((fault.first, f"{axis} = {fault.value:.9g}{_misplaced(axis, fault, side, exchanged)}"))
         if self.p.events:
-            how = "mend such events, or say with --polarity which two numbers mean falling and rising"
-            wrong.append((self.p.first, f"polarity is {self.p.value:g}, expected 0/1 or -1/+1: {how}"))
+            expected = (
+                "0/1 or -1/+1: mend such events, or say with --polarity which two numbers mean falling and rising"
+            )
+            if self.polarity:
+                expected = f"{self.polarity[0]} or {self.polarity[1]}, as --polarity says"
+            wrong.append((self.p.first, f"polarity is {self.p.value:g}, expected {expected}"))
         if self.zero is not None and self.minus is not None:
             pair = f"polarity 0 and, at {place(self.minus)}, -1, which is ambiguous: write it as 0/1 or as -1/+1"
             wrong.append((self.zero, pair))
@@ -174,6 +183,8 @@ def _misplaced(axis: str, fault: Fault, side: int | None, exchanged: bool) -> st
     if not fault.value.is_integer():
         return " is not a whole number; expected columns t x y p and whole pixels: mend or drop such events (--drop)"
     where = f" is outside the sensor, which has {axis} from 0 to {(side or 65536) - 1}"
+    if side is None and fault.value < 0:
+        where = " is negative"
     how_many = f"{fault.events} such event{'s' * (fault.events > 1)}, {axis} from {fault.low:.9g} to {fault.high:.9g}"
     if exchanged:
         return f"{where} ({how_many}); height and width, or the columns x and y, look swapped: exchange them"

@@ -20,15 +20,16 @@ ROWS = 2**18
 """Events written at once."""
 
 
-def write_evreal(folder: Path, out: Path) -> list[str]:
-    """The folder that EVREAL reads (Ercan et al. 2023), from one that `write_folder` made.
+def write_evreal(folder: Path, out: Path) -> dict[str, Any]:
+    """The folder that EVREAL reads (Ercan et al. 2023), from one that `write_folder` made; gives its metadata.
 
-    Its times count from the first event or picture; pictures become 8-bit gray. Gives what it has no place for, a
-    sentence each.
+    Its times count from the first event or picture; pictures become 8-bit gray, and are the sharp ones where there are
+    such: EVREAL takes them for the truth.
     """
     about, frames = _about(folder), _frames(folder)
+    truth = [kind for kind in frames if kind.name == "sharp"] or list(frames[:1])
     first = round(about["events"]["start_s"] * 1e9)
-    origin = min([first, *(kind.start for kind in frames[:1])])
+    origin = min([first, *(kind.start for kind in truth)])
     with (
         growing_array(out / "events_ts.npy", (), np.dtype("<f8")) as add_times,
         growing_array(out / "events_xy.npy", (2,), _pixel(about)) as add_pixels,
@@ -38,27 +39,31 @@ def write_evreal(folder: Path, out: Path) -> list[str]:
             add_times((np.rint(rows[:, 0] * 1e9) - origin) / 1e9)
             add_pixels(rows[:, 1:3])
             add_polarities(rows[:, 3] > 0)
-    for kind in frames[:1]:
-        stamps = []
+    said = [f"EVREAL has no place for the pictures `{kind.name}`, left out" for kind in frames if kind not in truth]
+    for kind in truth:
+        stamps, types = [], set()
         with growing_array(out / "images.npy", (kind.height or 0, kind.width or 0, 1), np.dtype("u1")) as add_images:
             for frame in kind.read(WHOLE):
                 stamps.append((frame.time - origin) / 1e9)
+                types.add(frame.image.dtype)
                 add_images(to_gray(frame.image)[None, :, :, None])
         np.save(out / "images_ts.npy", np.array(stamps)[:, None])
         # As EVREAL's own converter: the last event that is not after the picture, and the first where there is none.
         events = np.load(out / "events_ts.npy", mmap_mode="r")
         indices = np.maximum(np.searchsorted(events, stamps, "right") - 1, 0)
         np.save(out / "image_event_indices.npy", indices.astype(np.int64)[:, None])
+        if kind.layout == "rgb":
+            said.append("colour was left out, as EVREAL compares gray pictures")
+        if types != {np.dtype(np.uint8)}:
+            said.append("HDR pictures were tone-mapped to 8 bits")
+    if list(folder.glob("exposures*.txt")):
+        said.append("EVREAL has no place for exposures, left out")
+    about["assumptions"] += said
+    about["frames"] = {kind.name: about["frames"][kind.name] for kind in truth}
     size = [about["sensor"]["height"], about["sensor"]["width"]]
     zero = about["origin_ns"] + origin
-    left_out = [f"EVREAL has no place for the pictures `{kind.name}`, which were left out" for kind in frames[1:]]
-    if frames and list(folder.glob("exposures*.txt")):
-        left_out.append("EVREAL has no place for exposures, which were left out")
-    if frames and frames[0].layout != "gray":
-        left_out.append("colour was left out, as EVREAL compares gray pictures")
-    about = about | {"assumptions": [*about["assumptions"], *left_out]}
     write_json(out / "metadata.json", {"sensor_resolution": size, "origin_ns": zero, "evinr": about})
-    return left_out
+    return about
 
 
 def write_h5(folder: Path, out: Path) -> None:

@@ -8,6 +8,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from evinr.events import InputError
+
 
 @contextmanager
 def named(path: Path) -> Iterator[None]:
@@ -18,6 +20,14 @@ def named(path: Path) -> Iterator[None]:
         if error.errno is not None and error.filename is None:
             error.filename = str(path)
         raise
+
+
+def resolved(path: Path) -> Path:
+    """The path without links. Raises InputError where they loop."""
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError) as error:  # RuntimeError until Python 3.12
+        raise InputError(f"{path}: cannot be followed ({error}); check its symbolic links") from error
 
 
 @contextmanager

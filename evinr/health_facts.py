@@ -63,6 +63,9 @@ def _of_time(seen: Examination) -> list[str]:
         if course.largest_fall > JOINED:
             mend = "a counter overflowed, or recordings were joined; --sort would lay their parts over each other"
         found.append(f"time goes back {_count(course.falls, 'time')}, by up to {span(course.largest_fall)}: {mend}")
+    found += [
+        f"{said}: see whether the recording exists in finer times" for said in seen.assumptions if "no finer" in said
+    ]
     if course.duplicates > 1e-3 * health.events:
         share = course.duplicates / health.events
         found.append(f"{share:.1%} of the events are the one before once more: see whether data were written twice")

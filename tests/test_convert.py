@@ -326,6 +326,30 @@ def test_converting_what_was_converted_changes_nothing(to, tmp_path):
             assert a.time == b.time and a.exposure == b.exposure and np.array_equal(a.image, b.image)
 
 
+def test_evreal_gets_the_sharp_pictures_for_truth(tmp_path):
+    sets = []
+    for kind, images in (("frames", pictures(count=4)[:2]), ("sharp", pictures(count=4)[2:])):
+        frames = [Frame(number * 10**8, image) for number, image in enumerate(images)]
+        sets.append(FrameSet(kind, 0, lambda window, frames=frames: iter(frames)))
+    t, x, y, p = some_events()[:4]
+    size = SensorSize(HEIGHT, WIDTH, "the test")
+    given = Stream("test", (), "s", lambda window: iter([Columns(t, x, y, p)]), size, tuple(sets), notes=[])
+    (tmp_path / "a.txt").touch()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("converters.convert.open_stream", lambda path, options: given)
+        about = go(tmp_path / "a.txt", tmp_path / "out", "evreal")
+    assert np.array_equal(np.load(tmp_path / "out/images.npy")[..., 0], pictures(count=4)[2:])
+    assert list(about["frames"]) == ["sharp"] and any("`frames`, left out" in said for said in about["assumptions"])
+
+
+def test_pictures_are_numbered_in_the_order_of_time(tmp_path):
+    source = write_folder(tmp_path / "a", pictures(), [5 * 10**8, 0, 10**8])
+    go(source, tmp_path / "out", options=ReadOptions(sort=True))
+    read_back = [iio.imread(path) for path in sorted((tmp_path / "out/frames").iterdir())]
+    assert np.array_equal(read_back, [pictures()[1], pictures()[2], pictures()[0]])
+    assert [frame.time for frame in frames_of(tmp_path / "out")] == [0, 10**8, 5 * 10**8]
+
+
 def test_links_are_followed_or_refused(tmp_path):
     source = write_text(tmp_path / "a.txt", some_events())
     (tmp_path / "loop").symlink_to("loop")
@@ -393,7 +417,7 @@ def test_a_folder_of_recordings_goes_on_after_failures_and_skips_what_is_done(jo
 
 
 def test_the_recordings_of_a_folder(tmp_path):
-    names = [str(path.relative_to(tmp_path)) for path in find_recordings(dataset(tmp_path))]
+    names = [str(path.relative_to(tmp_path)) for path in find_recordings(dataset(tmp_path), [])]
     assert names == ["broken.npz", "deep/two.npy", "deep/two.txt", "one.txt", "three"]
 
 
@@ -408,7 +432,7 @@ def test_recordings_of_like_names_do_not_meet(to, tmp_path, capsys):
         else:
             write_text(tmp_path / "set" / name, some_events(11 + number))
     assert run(tmp_path / "set", tmp_path / "out", "--to", to) == 0
-    found = find_recordings(tmp_path / "out")
+    found = find_recordings(tmp_path / "out", [])
     assert sorted(read(path).events.count for path in found) == [11 + number for number in range(len(names))]
 
 
@@ -427,6 +451,22 @@ def test_one_recording_that_cannot_be_read_does_not_stop_the_others(tmp_path, mo
     assert run(tmp_path / "set", tmp_path / "out") == 1
     said = capsys.readouterr().out
     assert "2 of 5 recordings" in said and "b.txt: ZeroDivisionError" in said and "empty.npy: " in said
+
+
+def test_what_is_passed_over_or_loops_is_told(tmp_path, capsys):
+    write_text(tmp_path / "set/a.txt", some_events())
+    (tmp_path / "set/empty.txt").touch()
+    (tmp_path / "set/loop.h5").symlink_to("loop.h5")
+    assert run(tmp_path / "set", tmp_path / "out") == 1
+    said = capsys.readouterr().out
+    assert "not taken for recordings: empty.txt" in said and "1 of 2 recordings" in said and "loop.h5: " in said
+
+
+@pytest.mark.parametrize("command", ["convert", "info", "fit"])
+def test_a_missing_source_is_told_as_such(command, tmp_path, capsys):
+    words = [str(tmp_path / "none.h5"), *[str(tmp_path / "out")] * (command == "convert")]
+    assert main([command, *words, *["--out", str(tmp_path / "runs")] * (command == "fit")]) == 1
+    assert "No such file or directory; check the path" in capsys.readouterr().err and not os.listdir(tmp_path)
 
 
 def die_in_b(job: Job) -> Outcome:

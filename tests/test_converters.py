@@ -19,6 +19,7 @@ import converters.arrays
 import converters.event_text
 from converters import ReadOptions, read
 from converters.checks import events_from_columns
+from converters.files import unsafe_member
 from evinr.events import Events, InputError
 
 ROOT = Path(__file__).parents[1]
@@ -444,3 +445,8 @@ def test_a_web_page_under_another_name_is_refused(name, tmp_path):
 def test_the_door_opens_fast():
     code = "import sys, converters; print([m for m in ('jax', 'imageio', 'flax') if m in sys.modules])"
     assert subprocess.check_output([sys.executable, "-c", code], cwd=ROOT, text=True).strip() == "[]"
+
+
+def test_a_member_without_a_name_is_unsafe():
+    """Fuzzing found that zipfile fails over one, wherever it asks whether it is a folder."""
+    assert unsafe_member(zipfile.ZipInfo("")) == "has no name" and unsafe_member(zipfile.ZipInfo("events.txt")) is None

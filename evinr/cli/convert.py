@@ -1,12 +1,15 @@
 """`evinr convert`: a recording, or all of a folder, into plain files."""
 
 import os
+import signal
 from collections import Counter
 from collections.abc import Generator, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context, parent_process
 from pathlib import Path
+from threading import Thread
+from types import FrameType
 from typing import NamedTuple
 
 from rich.console import Console
@@ -30,6 +33,7 @@ class Outcome(NamedTuple):
 def run(command: Convert) -> int:
     """Convert, and say what was assumed and where things are; 1 if any recording of a folder failed."""
     console = Console(highlight=False, soft_wrap=True, markup=False)
+    signal.signal(signal.SIGTERM, _stop)  # of batch systems
     source = Path(command.source)
     if source.is_dir() and not is_recording_folder(source):
         return _all(command, source, console)
@@ -51,10 +55,11 @@ def _all(command: Convert, folder: Path, console: Console) -> int:
     """Convert what is in a folder, some at once; what is done is skipped, what fails is told at the end."""
     if command.out.resolve().is_relative_to(folder.resolve()):
         raise InputError(f"{command.out}: lies in the folder that is to be converted; give another output")
-    jobs = _jobs(command, folder)
+    passed_over: list[Path] = []
+    jobs = _jobs(command, folder, passed_over)
     if not jobs:
         found = ", ".join(sorted(os.listdir(folder))[:10]) or "nothing"
-        raise InputError(f"{folder}: no recording in it or below (found {found}); give the folder that has them")
+        raise InputError(f"{folder}: is a directory without a recording in it or below (found {found}); give another")
     outcomes: list[Outcome] = []
     sizes = {job.source: _size(job.source) for job in jobs}
     with _bar(console) as bar:
@@ -64,6 +69,9 @@ def _all(command: Convert, folder: Path, console: Console) -> int:
             said = "FAILED" if outcome.failure else outcome.done or "done before"
             bar.console.print(f"{outcome.source.relative_to(folder)}: {said}")
             bar.advance(task, sizes[outcome.source])
+    if passed_over:
+        names = ", ".join(str(path.relative_to(folder)) for path in passed_over[:20])
+        console.print(f"not taken for recordings: {names}{', ...' if len(passed_over) > 20 else ''}")
     failed = [outcome for outcome in outcomes if outcome.failure]
     console.print(f"{len(outcomes) - len(failed)} of {len(jobs)} recordings are in {command.out}")
     for outcome in sorted(failed):
@@ -71,9 +79,9 @@ def _all(command: Convert, folder: Path, console: Console) -> int:
     return 1 if failed else 0
 
 
-def _jobs(command: Convert, folder: Path) -> list[Job]:
+def _jobs(command: Convert, folder: Path, passed_over: list[Path]) -> list[Job]:
     """A job for each recording, its output named after it; with its ending where it would else meet another's."""
-    sources = [source.relative_to(folder) for source in find_recordings(folder)]
+    sources = [source.relative_to(folder) for source in find_recordings(folder, passed_over)]
     above = {parent for source in sources for parent in source.parents}
     outs = {source: source if (folder / source).is_dir() else source.with_suffix("") for source in sources}
     while True:
@@ -105,18 +113,44 @@ def _at_once(jobs: list[Job], workers: int) -> Iterator[Outcome]:
 def _pooled(jobs: list[Job], workers: int) -> Generator[Outcome, None, list[Job]]:
     """Outcomes from a pool of processes; the jobs that have none because one of the processes died."""
     left = {job.source: job for job in jobs}
-    pool = ProcessPoolExecutor(workers, get_context("spawn"))
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), _start_worker)
+    # Workers are born deaf to Ctrl-C, which would print where in their imports it met them.
+    heard = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        for future in as_completed([pool.submit(_outcome, job) for job in jobs]):
+        futures = [pool.submit(_outcome, job) for job in jobs]
+    finally:
+        signal.signal(signal.SIGINT, heard)
+    try:
+        for future in as_completed(futures):
             try:
                 outcome = future.result()
             except BrokenProcessPool:
                 break
             del left[outcome.source]
             yield outcome
+    except BaseException:
+        for worker in active_children():
+            worker.terminate()
+        raise
     finally:
         pool.shutdown(cancel_futures=True)
     return list(left.values())
+
+
+def _start_worker() -> None:
+    """A worker stops, and sweeps up, when it is told to; and ends when the process that started it is gone."""
+    signal.signal(signal.SIGTERM, _stop)
+    if parent := parent_process():
+
+        def follow() -> None:
+            parent.join()
+            os._exit(1)
+
+        Thread(target=follow, daemon=True).start()
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
 
 
 def _outcome(job: Job) -> Outcome:
@@ -136,7 +170,8 @@ def _outcome(job: Job) -> Outcome:
 
 
 def _summary(about: dict) -> str:
-    pictures = "".join(f", {kind['count']} {name}" for name, kind in about["frames"].items())
+    kinds = {name: "camera pictures" if name == "frames" else f"{name} pictures" for name in about["frames"]}
+    pictures = "".join(f", {kind['count']} {kinds[name]}" for name, kind in about["frames"].items())
     sensor, events = about["sensor"], about["events"]
     span = f"{events['start_s']:.6f} to {events['end_s']:.6f} s"
     return f"{events['count']} events ({span}, {sensor['width']} x {sensor['height']}){pictures}"

@@ -14,7 +14,7 @@ from converters.examine import Examination, examine
 from converters.health import Health, events_until
 from evinr.cli.commands import Info
 from evinr.events import InputError
-from evinr.health_facts import facts, findings, metric
+from evinr.health_facts import facts, findings, metric, span
 
 BLOCKS = " ▁▂▃▄▅▆▇█"
 ROWS = 2
@@ -81,8 +81,9 @@ def plot(health: Health, columns: int) -> list[Text]:
     falling, rising = np.diff(events_until(health, edges)) * columns / health.seconds
     top = float(max(falling.max(), rising.max()))
     lines = list[Text]()
+    column = span(health.seconds / columns)
     for values, what, style in ((rising, "rising", "red"), (falling, "falling", "bright_blue")):
-        lines.append(Text(f"{what}, up to {metric(float(values.max()))} a second", "dim"))
+        lines.append(Text(f"{what}, up to {metric(float(values.max()))} a second ({column} each)", "dim"))
         lines += [Text(line, style) for line in bars(values / top)]
     first, last = f"{health.start:.6g} s", f"{health.end:.6g} s"
     return [*lines, Text(f"{first}{last:>{columns - len(first)}}", "dim")]

@@ -11,7 +11,7 @@ from typing import Any, TextIO
 from evinr import checkpoint
 from evinr.cli.commands import Fit
 from evinr.events import InputError
-from evinr.files import whole
+from evinr.files import parents, resolved, whole
 from evinr.fitting import Snapshot
 
 UNREADABLE = "[]*?"
@@ -35,7 +35,7 @@ def choose(command: Fit) -> Path:
         )
     if folder.exists() and command.overwrite:
         checkpoint.read_meaning(folder)  # anything else is somebody's
-        if Path(command.source).resolve().is_relative_to(folder.resolve()):
+        if resolved(Path(command.source)).is_relative_to(resolved(folder)):
             raise InputError(f"{folder}: holds the recording itself; pass another --name or --out")
     if command.resume and not folder.is_dir():
         raise InputError(f"{folder}: no such run to resume; pass its --name, or leave out --resume")
@@ -45,7 +45,7 @@ def choose(command: Fit) -> Path:
 
 
 def _name(source: str) -> str:
-    path = Path(source).resolve()
+    path = resolved(Path(source))
     if path.stem == "events":  # IJRR's text is always called so; its folder has the name
         path = path.parent
     name = (path.name if path.is_dir() else path.stem) or "run"
@@ -80,11 +80,12 @@ def opened(folder: Path, command: Fit) -> Iterator[None]:
         return
     replaced = folder.with_name(f".replaced-{folder.name}")
     shutil.rmtree(replaced, ignore_errors=True)
-    if folder.exists():
-        folder.rename(replaced)
-    folder.mkdir(parents=True)
     try:
-        yield
+        with parents(folder):
+            if folder.exists():
+                folder.rename(replaced)
+            folder.mkdir()
+            yield
     except BaseException:
         if not (folder / "checkpoint").exists():
             shutil.rmtree(folder, ignore_errors=True)
