@@ -23,6 +23,7 @@ import tyro
 from converters.checks import Passage
 from converters.door import open_stream
 from converters.options import AS_STORED
+from converters.stream import WHOLE
 from experiments.benchmarks import long_recordings, machine
 from experiments.benchmarks.fresh import fresh
 
@@ -63,6 +64,11 @@ def ours(path: Path) -> int:
     for _ in passage.blocks():
         pass
     return passage.kept
+
+
+def decoded(path: Path) -> int:
+    """Every event as its file has it, unchecked: what the readers of others do."""
+    return sum(len(block.t) for block in open_stream(path).blocks(WHOLE))
 
 
 def by_lines(path: Path) -> int:
@@ -174,7 +180,9 @@ def speed(name: str, config: Config, folder: Path) -> dict[str, float | None]:
     """Million events a second of each reader, medians over turns; the plain loop's from a shorter recording."""
     format = FORMATS[name]
     path = format.write(folder / f"timed{format.ending}", config.events)
-    readers = {"evinr": ours} | {other: read for other, read in format.others if find_spec(other)}
+    readers: dict[str, Count] = {"evinr": ours, "evinr, unchecked": decoded} | {
+        other: read for other, read in format.others if find_spec(other)
+    }
     seconds: dict[str, list[float]] = {reader: [] for reader in readers}
     counts = {read(path) for read in readers.values()}
     assert len(counts) == 1, f"readers of {name} disagree: {counts}"
