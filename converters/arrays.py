@@ -205,7 +205,7 @@ def read_header(name: str, stream: BufferedReader, size: int) -> Header:
         if version == (2, 0) and int.from_bytes(stream.peek(4)[:4], "little") > LONGEST_HEADER:
             raise ValueError(f"it claims more than {LONGEST_HEADER} bytes")
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # of numpy, over files of Python 2
+            warnings.simplefilter("ignore")  # of numpy, over files of Python 2 and names of types that it will drop
             shape, fortran, dtype = parse(stream)
     except (ValueError, KeyError, TypeError, SyntaxError, TokenError) as error:
         raise InputError(f"{name}: damaged npy header ({error}); copy or save it again") from error
