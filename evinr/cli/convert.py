@@ -170,8 +170,9 @@ def _outcome(job: Job) -> Outcome:
 
 
 def _summary(about: dict) -> str:
-    kinds = {name: "camera pictures" if name == "frames" else f"{name} pictures" for name in about["frames"]}
-    pictures = "".join(f", {kind['count']} {kinds[name]}" for name, kind in about["frames"].items())
+    pictures = ""
+    for name, kind in about["frames"].items():
+        pictures += f", {kind['count']} {name.replace('frames', 'camera')} picture{'s' * (kind['count'] != 1)}"
     sensor, events = about["sensor"], about["events"]
     span = f"{events['start_s']:.6f} to {events['end_s']:.6f} s"
     return f"{events['count']} events ({span}, {sensor['width']} x {sensor['height']}){pictures}"
@@ -185,4 +186,4 @@ def _size(path: Path) -> int:
 
 def _bar(console: Console) -> Progress:
     columns = (TextColumn("  {task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=console, transient=True)
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
