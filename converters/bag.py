@@ -143,6 +143,8 @@ def open_frames(
         if picture.encoding == "mono8" and topic.name.endswith("/image_raw") and has_messages(bag, colour):
             layout = "rggb"
             notes.append(f"{topic.name} was taken for the RGGB mosaic of {colour}")
+        if layout in ("rggb", "bggr", "grbg", "gbrg"):
+            notes.append(f"the sensor is a colour one: `evinr fit --bayer {layout}` fits its mosaic")
         sets.append(frame_set(name, bag, kind, topic, message.time, picture, layout))
     return tuple(sets), tuple(notes)
 
