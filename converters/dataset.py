@@ -54,8 +54,9 @@ def find_recordings(folder: Path, passed_over: list[Path]) -> Iterator[Path]:
                 yield path
             continue
         try:
-            is_recording = entry.is_file() and _is_recording_file(path)
-        except OSError:  # a link that loops
+            lost = entry.is_symlink() and not path.exists() and path.suffix.lower() in ENDINGS
+            is_recording = lost or (entry.is_file() and _is_recording_file(path))
+        except OSError:  # such as of a link that loops
             is_recording = True
         if is_recording:
             yield path

@@ -4,6 +4,7 @@ import hashlib
 import os
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -56,13 +57,24 @@ def open_stream(path: Path | str, options: ReadOptions = AS_STORED) -> Stream:
             family = "zip"
     else:
         family = _named(options.format, is_folder) or _family_of_folder(path)
-    stream = _reader(family)(path, name, options)
+    stream = (
+        _without_frames(family, path, name, options) if options.skip_frames else _reader(family)(path, name, options)
+    )
     for option in ("time_unit", "columns", "topic", "frame_topic"):
         if getattr(options, option) is not None and option not in USED[family]:
             stream.notes.append(
                 f"--{option.replace('_', '-')} was not used: there is nothing to choose in {stream.format}"
             )
     return stream
+
+
+def _without_frames(family: Family, path: Path, name: str, options: ReadOptions) -> Stream:
+    """As with its frames, which may tell the sensor and the format; but where they are broken, it does without."""
+    try:
+        stream = _reader(family)(path, name, replace(options, skip_frames=False))
+    except InputError:
+        stream = _reader(family)(path, name, options)
+    return stream._replace(frames=())
 
 
 USED: dict[Family, set[str]] = {

@@ -71,16 +71,18 @@ def is_done(job: Job) -> bool:
 def written(out: Path) -> dict[str, Any] | None:
     """The metadata of a conversion that stands at `out`, with its kind as `to`; None for anything else."""
     try:
-        if out.is_dir():
-            about = json.loads((out / "metadata.json").read_text())
-            kind = "npy" if (out / "events.npy").exists() else "evreal"
-            about = about if kind == "npy" else about["evinr"]
+        if (out / "events.npy").is_file():
+            kind, about = "npy", json.loads((out / "metadata.json").read_text())
+        elif (out / "events_ts.npy").is_file():
+            kind, about = "evreal", json.loads((out / "metadata.json").read_text())["evinr"]
         elif out.is_file():
             with h5py.File(out, "r") as file:
                 kind, about = "h5", json.loads(str(file.attrs["evinr"]))
         else:
             return None
-        return about | {"to": kind} if {"layout", "made", "frames"} <= about.keys() else None
+        counts = [about["events"]["count"], *(frames["count"] for frames in about["frames"].values())]
+        ours = {"evinr", "source_sha256", "layout", "made"} <= about.keys() and all(type(n) is int for n in counts)
+        return about | {"to": kind} if ours else None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError):
         return None
 
@@ -91,25 +93,32 @@ def _write(job: Job, folder: Path, advance: Advance) -> dict[str, Any]:
 
 def _made(job: Job) -> dict[str, Any]:
     """What a conversion depends on: options, version, and names, sizes and times of change of the source's files."""
-    files = [job.source]
-    if job.source.is_dir():
-        files = sorted(Path(folder) / name for folder, _, names in os.walk(job.source) for name in names)
+    source = resolved(job.source)
+    files = [source]
+    if source.is_dir():
+        files = sorted(Path(folder) / name for folder, _, names in os.walk(source) for name in names)
     digest = hashlib.sha256()
     for path in files:
         try:
             status = path.stat()
         except OSError as error:
-            raise InputError(f"{path.name}: cannot be opened: {error.strerror}; check the path") from error
-        digest.update(
-            f"{path.relative_to(job.source.parent)} {status.st_size} {status.st_mtime_ns}\n".encode(errors="replace")
-        )
+            if path == source:
+                raise InputError(f"{path.name}: cannot be opened: {error.strerror}; check the path") from error
+            continue  # a link to nothing, which the reader will miss if it needs it
+        line = f"{path.relative_to(source.parent)} {status.st_size} {status.st_mtime_ns}\n"
+        digest.update(line.encode(errors="replace"))
     options = json.loads(json.dumps(asdict(job.options)))
     return {"layout": LAYOUT, "version": version("evinr"), "options": options, "state": digest.hexdigest()}
 
 
 def _is_whole(out: Path, about: dict[str, Any]) -> bool:
-    """Whether pictures are there that somebody may have deleted to save space."""
+    """Whether the events are there, and pictures that somebody may have deleted to save space."""
+    events = about["events"]["count"]
     match about["to"]:
+        case "npy" if os.path.getsize(out / "events.npy") <= 32 * events:
+            return False
+        case "evreal" if os.path.getsize(out / "events_ts.npy") <= 8 * events:
+            return False
         case "npy":
             there = {name: len(os.listdir(out / name)) for name in about["frames"] if (out / name).is_dir()}
             missing = {name for name, kind in about["frames"].items() if there.get(name) != kind["count"]}

@@ -36,7 +36,7 @@ class ReadOptions:
     frame_topic: str | None = None
     """Topic of the camera frames in a bag; stream of them in AEDAT4."""
     skip_frames: bool = False
-    """Leave the camera frames out."""
+    """Leave the camera frames out; on an absolute clock, time 0 is then the first event."""
     sort: bool = False
     """Sort events by time (stable) instead of refusing a recording whose time goes backwards."""
     drop: bool = False

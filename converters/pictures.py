@@ -23,10 +23,10 @@ def read_picture(stream: BufferedReader, where: str) -> Shaped[np.ndarray, "h w 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DecompressionBombWarning)  # the limit here is lower
             stored = stream.read(LARGEST_FILE)
-            height, width = iio.improps(stored, plugin="pillow").shape[:2]
+            height, width = iio.improps(stored, index=0, plugin="pillow").shape[:2]
             if height * width > LARGEST_PICTURE:
                 raise InputError(f"{where}: a picture of {width} x {height}, more than any camera's; make it smaller")
-            picture = iio.imread(stored, plugin="pillow")
+            picture = iio.imread(stored, index=0, plugin="pillow")
     except (OSError, SyntaxError, ValueError, DecompressionBombError) as error:
         if isinstance(error, InputError):
             raise

@@ -209,10 +209,10 @@ def read_compressed(data: memoryview, cdr: bool) -> Picture:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # LARGEST says it better
-            shape = iio.improps(stored, plugin="pillow").shape
+            shape = iio.improps(stored, index=0, plugin="pillow").shape
             if np.prod(shape[:2], dtype=float) > LARGEST:
                 raise ValueError(f"is a picture of {shape[1]} x {shape[0]} pixels, more than any event camera has")
-            image = iio.imread(stored, plugin="pillow")
+            image = iio.imread(stored, index=0, plugin="pillow")
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise ValueError(f"is no readable PNG or JPEG ({error})") from error
     if (image.dtype, image.shape[2:]) not in (("uint8", ()), ("uint16", ()), ("uint8", (3,))):

@@ -80,6 +80,12 @@ def scratch_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
+def sweep(path: Path) -> None:
+    """Take away what a process that was killed on its way to `path` left beside it."""
+    path.with_name(f".partial-{path.name}").unlink(missing_ok=True)
+    shutil.rmtree(path.with_name(f".partial-{path.name}.d"), ignore_errors=True)
+
+
 @contextmanager
 def parents(path: Path) -> Iterator[None]:
     """The folders above `path`, made where they are missing; those are gone after an error."""

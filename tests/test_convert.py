@@ -478,7 +478,7 @@ def die_in_b(job: Job) -> Outcome:
 def test_a_worker_that_dies_takes_only_its_own_recording(tmp_path, monkeypatch, capsys):
     for name in ("a", "b", "c", "d"):
         write_text(tmp_path / f"set/{name}.txt", some_events())
-    monkeypatch.setattr("evinr.cli.convert._outcome", die_in_b)
+    monkeypatch.setattr("evinr.cli.convert._worked", die_in_b)
     assert run(tmp_path / "set", tmp_path / "out", "--jobs", "2") == 1
     said = capsys.readouterr().out
     assert "3 of 4 recordings" in said and "b.txt: its process died" in said
@@ -535,3 +535,41 @@ def test_frames_that_are_left_out_may_be_broken(to, tmp_path):
     with pytest.raises(InputError):
         read(out)
     assert read(out, ReadOptions(skip_frames=True)).events.count == 50
+
+
+@targets
+def test_a_conversion_whose_events_were_cut_is_not_done(to, tmp_path):
+    source = write_text(tmp_path / "a.txt", some_events())
+    job = Job(source, tmp_path / "out", to, ANY)
+    convert(job, ignore)
+    events = tmp_path / "out" / {"npy": "events.npy", "evreal": "events_ts.npy", "h5": ""}[to]
+    events.write_bytes(events.read_bytes()[: 200 if to == "h5" else 300])
+    assert not is_done(job)
+
+
+def test_links_to_nothing_are_told_in_a_dataset_and_ignored_beside_a_recording(tmp_path, capsys):
+    source = write_folder(tmp_path / "set/a", pictures(), [0, 1, 2])
+    (source / "README").symlink_to("/nowhere")
+    assert go(source, tmp_path / "one")["events"]["count"] == 50
+    (tmp_path / "set/lost.bag").symlink_to("annex/lost.bag")
+    assert run(tmp_path / "set", tmp_path / "out") == 1
+    said = capsys.readouterr().out
+    assert "1 of 2 recordings" in said and "lost.bag: cannot be opened: No such file" in said
+
+
+def test_frames_that_are_left_out_still_tell_the_sensor(tmp_path):
+    source = write_folder(tmp_path / "a", pictures(), [0, 10**8, 5 * 10**8])
+    lines = (source / "events.txt").read_text().splitlines(keepends=True)
+    (source / "events.txt").write_text("".join(lines[1:]))
+    recording = read(source, ReadOptions(skip_frames=True))
+    assert recording.frames is None and recording.events[4:] == (HEIGHT, WIDTH)
+
+
+@pytest.mark.parametrize("ending, count", [("gif", 1), ("gif", 3), ("png", 2)])
+def test_of_a_moving_picture_the_first_is_taken(ending, count, tmp_path):
+    source = write_folder(tmp_path / "a", pictures()[:1], [0])
+    images = np.stack(pictures(count=count))
+    iio.imwrite(source / f"images/0.{ending}", images, plugin="pillow", **{"is_batch": True})
+    (source / "images.txt").write_text(f"0 images/0.{ending}\n")
+    [frame] = frames_of(source)
+    assert frame.image.shape[:2] == (HEIGHT, WIDTH)

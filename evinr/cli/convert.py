@@ -19,6 +19,7 @@ from converters.dataset import find_recordings, is_recording_folder
 from converters.job import Job, convert, is_done
 from evinr.cli.commands import Convert
 from evinr.events import InputError
+from evinr.files import sweep
 
 
 class Outcome(NamedTuple):
@@ -106,6 +107,7 @@ def _at_once(jobs: list[Job], workers: int) -> Iterator[Outcome]:
     left = yield from _pooled(jobs, workers)
     for job in left:
         if (yield from _pooled([job], 1)):
+            sweep(job.out)
             why = "its process died, perhaps for want of memory; convert it alone, or a part of it (--t-start, --t-end)"
             yield Outcome(job.source, None, why)
 
@@ -117,7 +119,7 @@ def _pooled(jobs: list[Job], workers: int) -> Generator[Outcome, None, list[Job]
     # Workers are born deaf to Ctrl-C, which would print where in their imports it met them.
     heard = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        futures = [pool.submit(_outcome, job) for job in jobs]
+        futures = [pool.submit(_worked, job) for job in jobs]
     finally:
         signal.signal(signal.SIGINT, heard)
     try:
@@ -139,7 +141,7 @@ def _pooled(jobs: list[Job], workers: int) -> Generator[Outcome, None, list[Job]
 
 def _start_worker() -> None:
     """A worker stops, and sweeps up, when it is told to; and ends when the process that started it is gone."""
-    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGTERM, _stop_worker)
     if parent := parent_process():
 
         def follow() -> None:
@@ -147,6 +149,27 @@ def _start_worker() -> None:
             os._exit(1)
 
         Thread(target=follow, daemon=True).start()
+
+
+_at_work: list[Job] = []
+"""What this worker does, if anything."""
+
+
+def _worked(job: Job) -> Outcome:
+    """The outcome of a job; a worker that is told to stop sweeps up and begins no other."""
+    _at_work.append(job)
+    try:
+        return _outcome(job)
+    except KeyboardInterrupt:
+        os._exit(130)
+    finally:
+        _at_work.clear()
+
+
+def _stop_worker(number: int, frame: FrameType | None) -> None:
+    if not _at_work:
+        os._exit(130)
+    raise KeyboardInterrupt
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

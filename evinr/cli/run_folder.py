@@ -78,23 +78,24 @@ def opened(folder: Path, command: Fit) -> Iterator[None]:
     if command.resume:
         yield
         return
+    folder = resolved(folder)
     replaced = folder.with_name(f".replaced-{folder.name}")
     shutil.rmtree(replaced, ignore_errors=True)
-    try:
-        with parents(folder):
-            if folder.exists():
-                folder.rename(replaced)
-            folder.mkdir()
-            yield
-    except BaseException:
-        if not (folder / "checkpoint").exists():
-            shutil.rmtree(folder, ignore_errors=True)
-            if replaced.exists():
-                replaced.rename(folder)
-        raise
-    finally:
+    with parents(folder):
         if folder.exists():
-            shutil.rmtree(replaced, ignore_errors=True)
+            folder.rename(replaced)
+        folder.mkdir()
+        try:
+            yield
+        except BaseException:
+            if not (folder / "checkpoint").exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                if replaced.exists():
+                    replaced.rename(folder)
+            raise
+        finally:
+            if folder.exists():
+                shutil.rmtree(replaced, ignore_errors=True)
 
 
 @contextmanager
