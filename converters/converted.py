@@ -49,7 +49,10 @@ def open_converted_h5(path: Path, name: str, options: ReadOptions) -> Stream:
     events = open_timostoff(path, name, replace(options, format="timostoff", time_unit="s", topic=None))
     frames = list(events.frames)
     with opened(path, name) as file:
-        about = _parsed(file.attrs["evinr"], f"{name}: attribute evinr")
+        stored = numbers_at(file, name, "evinr")
+        if stored.dtype != np.uint8 or stored.ndim != 1 or len(stored) > LONGEST:
+            raise InputError(f"{name}: evinr holds {stored.dtype} of shape {stored.shape}, no bytes; convert it again")
+        about = _parsed(read_rows(f"{name}: evinr", stored, 0, len(stored)).tobytes(), f"{name}: evinr")
         for kind in about.layouts:
             if kind != "frames" and not options.skip_frames:
                 others = group_frames(file, path, name, f"{kind}_images", kind, "s", [])

@@ -48,7 +48,7 @@ def recognise(file: h5py.File, name: str, options: ReadOptions) -> str:
     def there(*paths: str) -> bool:
         return any(member(file, name, path) is not None for path in paths)
 
-    if "evinr" in file.attrs:
+    if there("evinr"):
         return "evinr"
     if there("CD/events"):
         raise InputError(

@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple
 import h5py
 
 from converters.convert import LAYOUT, Advance, write_folder
+from converters.h5_access import numbers_at
 from converters.options import ReadOptions
 from converters.targets import write_evreal, write_h5
 from evinr.events import InputError
@@ -77,7 +78,7 @@ def written(out: Path) -> dict[str, Any] | None:
             kind, about = "evreal", json.loads((out / "metadata.json").read_text())["evinr"]
         elif out.is_file():
             with h5py.File(out, "r") as file:
-                kind, about = "h5", json.loads(str(file.attrs["evinr"]))
+                kind, about = "h5", json.loads(numbers_at(file, out.name, "evinr")[:].tobytes())
         else:
             return None
         counts = [about["events"]["count"], *(frames["count"] for frames in about["frames"].values())]

@@ -69,7 +69,8 @@ def write_evreal(folder: Path, out: Path) -> dict[str, Any]:
 def write_h5(folder: Path, out: Path) -> None:
     """One gzip-compressed HDF5 file in the layout of event_utils (Stoffregen), from a folder that `write_folder` made.
 
-    What else that folder knew is JSON in the root attribute `evinr`.
+    What else that folder knew is JSON in the dataset `evinr` of bytes; in a string of variable length HDF5 would loop
+    for ever where the file was damaged.
     """
     about, frames = _about(folder), _frames(folder)
     count, rising = about["events"]["count"], about["events"]["rising"]
@@ -95,6 +96,7 @@ def write_h5(folder: Path, out: Path) -> None:
                 if frame.exposure:
                     picture.attrs["exposure_start"], picture.attrs["exposure_end"] = np.array(frame.exposure) / 1e9
             group.attrs["num_images"] = len(group)
+        file["evinr"] = np.frombuffer(json.dumps(about).encode(), np.uint8)
         file.attrs.update(
             {
                 "num_events": count,
@@ -105,7 +107,6 @@ def write_h5(folder: Path, out: Path) -> None:
                 "duration": about["events"]["end_s"] - about["events"]["start_s"],
                 "num_imgs": len(file["images"]) if "images" in file else 0,  # pyright: ignore[reportArgumentType]
                 "sensor_resolution": [about["sensor"]["height"], about["sensor"]["width"]],
-                "evinr": json.dumps(about),
             }
         )
 

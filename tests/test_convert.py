@@ -569,7 +569,7 @@ def test_frames_that_are_left_out_still_tell_the_sensor(tmp_path):
 def test_of_a_moving_picture_the_first_is_taken(ending, count, tmp_path):
     source = write_folder(tmp_path / "a", pictures()[:1], [0])
     images = np.stack(pictures(count=count))
-    iio.imwrite(source / f"images/0.{ending}", images, plugin="pillow", **{"is_batch": True})
+    iio.imwrite(source / f"images/0.{ending}", list(images), plugin="pillow")
     (source / "images.txt").write_text(f"0 images/0.{ending}\n")
     [frame] = frames_of(source)
     assert frame.image.shape[:2] == (HEIGHT, WIDTH)
