@@ -25,9 +25,12 @@ def named(path: Path) -> Iterator[None]:
 def resolved(path: Path) -> Path:
     """The path without links. Raises InputError where they loop."""
     try:
-        return path.resolve()
-    except (OSError, RuntimeError) as error:  # RuntimeError until Python 3.12
+        found = path.resolve()
+    except (OSError, RuntimeError) as error:  # RuntimeError over loops until Python 3.12
         raise InputError(f"{path}: cannot be followed ({error}); check its symbolic links") from error
+    if found.is_symlink():  # and what a loop leaves since then
+        raise InputError(f"{path}: cannot be followed, it leads to itself; check its symbolic links")
+    return found
 
 
 @contextmanager
