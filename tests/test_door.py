@@ -411,3 +411,19 @@ def test_a_picture_that_claims_too_much_is_refused_before_it_is_unpacked(tmp_pat
     (tmp_path / "here/images/bomb.png").write_bytes(b"\x89PNG\r\n\x1a\n" + png)
     with pytest.raises(InputError, match="13000 x 13000, more than any camera"):
         read(tmp_path / "here")
+
+
+def test_a_null_character_in_the_name_of_a_picture_is_refused(tmp_path):
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here/events.txt").write_text("0 1 1 1\n1 1 1 1\n")
+    (tmp_path / "here/images.txt").write_text("0 images/a\0b.png\n")
+    with pytest.raises(InputError, match="^here/images.txt: line 1: .*null character"):
+        read(tmp_path / "here")
+
+
+def test_a_type_that_numpy_is_about_to_drop_is_no_warning(tmp_path):
+    np.save(tmp_path / "a.npy", np.zeros((3, 4), "S8"))
+    content = (tmp_path / "a.npy").read_bytes()
+    (tmp_path / "a.npy").write_bytes(content.replace(b"|S8", b"|a8"))
+    with pytest.raises(InputError, match="expected real numbers"):
+        read(tmp_path / "a.npy")
