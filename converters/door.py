@@ -30,7 +30,11 @@ def read(path: Path | str, options: ReadOptions = AS_STORED) -> Recording:
     Times stay on the file's clock, in seconds, unless that is absolute (Unix time): then they count from the first event
     or frame. Raises InputError, in one line, for whatever is not a sound recording.
     """
-    stream, name = open_stream(path, options), recording_name(path)
+    return in_memory(open_stream(path, options), recording_name(path), options)
+
+
+def in_memory(stream: Stream, name: str, options: ReadOptions) -> Recording:
+    """All of a stream; `name` is for messages. Raises InputError as `read` does."""
     passage = Passage(stream, options, name)
     events, assumptions, origin = collect(passage)
     frames = None
@@ -40,7 +44,7 @@ def read(path: Path | str, options: ReadOptions = AS_STORED) -> Recording:
         if frames is not None and frames.images.shape[1:] != (events.height, events.width):
             height, width = frames.images.shape[1:]
             assumptions += (f"camera frames are {width} x {height}, unlike the sensor",)
-    return Recording(events, frames, stream.format, assumptions, origin)
+    return Recording(events, frames, stream.format, assumptions, origin + stream.zero)
 
 
 def open_stream(path: Path | str, options: ReadOptions = AS_STORED) -> Stream:

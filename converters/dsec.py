@@ -187,5 +187,4 @@ def read_frames(listed: list[Listed], window: Window) -> Iterator[Frame]:
     for frame in listed:
         if window.first <= frame.time <= window.last:
             with open_regular(frame.file, frame.name) as stream:
-                png_shape(stream, frame.name)
                 yield Frame(frame.time, read_picture(stream, frame.name), frame.exposure, frame.name)

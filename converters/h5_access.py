@@ -15,7 +15,6 @@ from h5py import h5l, h5o  # pyright: ignore[reportAttributeAccessIssue]
 
 from converters.files import open_regular
 from converters.h5_chunks import ECF, ERRORS, LARGEST_CHUNK, filters, reason
-from converters.h5_chunks import read_rows as read_rows
 from evinr.events import InputError
 
 CACHE = 2**23

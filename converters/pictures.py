@@ -1,7 +1,7 @@
 """Pictures in files: PNG and what else Pillow reads, as arrays; and arrays as people see them."""
 
 import warnings
-from io import BufferedReader
+from io import BufferedReader, BytesIO
 
 import numpy as np
 from jaxtyping import Shaped, UInt8
@@ -14,7 +14,7 @@ LARGEST_PICTURE = 2**26
 """Pixels of a picture: 67 million, far beyond any event camera's; a file of 1 MB may claim many more."""
 
 
-def read_picture(stream: BufferedReader, where: str) -> Shaped[np.ndarray, "h w *c"]:
+def read_picture(stream: BufferedReader | BytesIO, where: str) -> Shaped[np.ndarray, "h w *c"]:
     """Gray (h, w) or RGB (h, w, 3), uint8 or uint16; transparency is left out. Raises InputError at `where`."""
     import imageio.v3 as iio
     from PIL.Image import DecompressionBombError, DecompressionBombWarning

@@ -17,4 +17,4 @@ class Recording(NamedTuple):
     assumptions: tuple[str, ...]
     """What the file did not say or what was changed, one short sentence each."""
     origin: int
-    """The file's time of t = 0, in nanoseconds: 0 unless the file's clock is absolute, such as Unix time."""
+    """The recording's own time of t = 0, in nanoseconds: 0 unless its clock is absolute, such as Unix time."""

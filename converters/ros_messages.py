@@ -7,11 +7,13 @@ Functions raise ValueError or struct.error where bytes do not fit; the caller kn
 
 import struct
 from collections.abc import Callable
+from io import BytesIO
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Shaped
 
+from converters.pictures import read_picture
 from converters.ros_topics import Topic
 from converters.stream import Columns, Unit
 
@@ -22,8 +24,6 @@ LAYOUTS = {
     "bayer_rggb8": "rggb", "bayer_bggr8": "bggr", "bayer_grbg8": "grbg", "bayer_gbrg8": "gbrg",
 }  # fmt: skip
 """Encodings of sensor_msgs/Image that are read, and what their pixels are."""
-LARGEST = 2**26
-"""Pixels of a compressed picture, at most: 67 million, thirty times those of an event camera."""
 
 
 class Located(NamedTuple):
@@ -195,26 +195,10 @@ def read_image(data: memoryview, cdr: bool) -> Picture:
 
 def read_compressed(data: memoryview, cdr: bool) -> Picture:
     """A sensor_msgs/CompressedImage: a PNG or JPEG."""
-    import warnings
-
-    import imageio.v3 as iio
-    from PIL import Image
-
     _, at = read_text(data, skip_header(data, cdr))
     at = align(at, cdr)
     (size,) = U32.unpack_from(data, at)
     if size > len(data) - at - 4:
         raise ValueError(f"claims {size} bytes of picture in {len(data)} bytes")
-    stored = bytes(data[at + 4 : at + 4 + size])
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # LARGEST says it better
-            shape = iio.improps(stored, index=0, plugin="pillow").shape
-            if np.prod(shape[:2], dtype=float) > LARGEST:
-                raise ValueError(f"is a picture of {shape[1]} x {shape[0]} pixels, more than any event camera has")
-            image = iio.imread(stored, index=0, plugin="pillow")
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError(f"is no readable PNG or JPEG ({error})") from error
-    if (image.dtype, image.shape[2:]) not in (("uint8", ()), ("uint16", ()), ("uint8", (3,))):
-        raise ValueError(f"is a picture of {image.dtype} and shape {image.shape}; convert it to gray or RGB of 8 bits")
+    image = read_picture(BytesIO(data[at + 4 : at + 4 + size]), "its PNG or JPEG")
     return Picture(stamp(data, cdr), image, "rgb8" if image.ndim == 3 else "mono8")

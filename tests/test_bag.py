@@ -19,7 +19,7 @@ from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin
 from rosbags.rosbag2 import Writer as Writer2
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
-from converters import ros_messages, rosbag2
+from converters import pictures, rosbag2
 from converters.bag import open_bag, open_bag2
 from converters.clock import nanoseconds
 from converters.options import AS_STORED, ReadOptions
@@ -283,10 +283,10 @@ def test_compressed_pictures(tmp_path, stored, layout):
 
 
 def test_compressed_pictures_of_any_size_are_not_unpacked(tmp_path, monkeypatch):
-    monkeypatch.setattr(ros_messages, "LARGEST", 29)
+    monkeypatch.setattr(pictures, "LARGEST_PICTURE", 29)
     png = iio.imwrite("<bytes>", GRAY, extension=".png", plugin="pillow")
     data = struct.pack("<IIIII", 7, *divmod(START, 10**9), 0, 0) + struct.pack("<I", len(png)) + png
-    with pytest.raises(InputError, match="is a picture of 5 x 6 pixels, more than any"):
+    with pytest.raises(InputError, match="a picture of 5 x 6, more than any"):
         open_said(tmp_path, arrays(make_events(9), 3), [Said("/dvs/image_raw", COMPRESSED, START, data)])
 
 

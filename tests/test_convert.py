@@ -121,7 +121,7 @@ def test_every_target_is_read_back(to, zero, tmp_path):
     assert same(recording.events, some_events())
     assert [frame.time for frame in frames_of(tmp_path / "out")] == [0, 10**8, 5 * 10**8]
     assert all(np.array_equal(f.image, image) for f, image in zip(frames_of(tmp_path / "out"), pictures(), strict=True))
-    assert go(tmp_path / "out", tmp_path / "again")["origin_ns"] == zero
+    assert go(tmp_path / "out", tmp_path / "again")["origin_ns"] == zero == recording.origin
 
 
 @pytest.mark.parametrize("to", ["npy", "h5"])

@@ -33,8 +33,10 @@ def read(command: Fit, console: Console) -> Source:
     if command.source == "demo":
         return _simulated(command)
     with console.status(escape(f"reading {command.source}")):
-        events, frames, format, assumptions, origin = converters.read(command.source, command.read)
-        sha256 = converters.fingerprint(converters.open_stream(command.source, command.read))
+        stream = converters.open_stream(command.source, command.read)
+        name = converters.recording_name(command.source)
+        events, frames, format, assumptions, origin = converters.in_memory(stream, name, command.read)
+        sha256 = converters.fingerprint(stream)
     start, end = command.read.t_start, command.read.t_end
     asked = None
     if start is not None or end is not None:
