@@ -11,6 +11,8 @@ import tyro
 from evinr.cli.commands import PRESETS, Convert, Fit, Info, Render
 from evinr.events import InputError
 
+Command = Fit | Render | Convert | Info
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; 0 when it did its work, 1 for what the user can mend, 2 for wrong usage, 130 when interrupted."""
@@ -19,22 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # names that a terminal cannot show
     try:
-        command = parse(argv)
-        if isinstance(command, Fit):
-            from evinr.cli import fit
-
-            return fit.run(command, argv)
-        if isinstance(command, Convert):
-            from evinr.cli import convert
-
-            return convert.run(command)
-        if isinstance(command, Info):
-            from evinr.cli import info
-
-            return info.run(command)
-        from evinr.cli import render
-
-        return render.run(command)
+        return _run(parse(argv), argv)
     except InputError as error:
         return _say(str(error), 1)
     except OSError as error:
@@ -46,23 +33,40 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _say("interrupted", 130)
 
 
-def parse(argv: Sequence[str]) -> Fit | Render | Convert | Info:
+def _run(command: Command, argv: Sequence[str]) -> int:
+    """Each command has a module of its own, imported only when it is called: some bring JAX, some large readers."""
+    match command:
+        case Fit():
+            from evinr.cli import fit
+
+            return fit.run(command, argv)
+        case Render():
+            from evinr.cli import render
+
+            return render.run(command)
+        case Convert():
+            from evinr.cli import convert
+
+            return convert.run(command)
+        case Info():
+            from evinr.cli import info
+
+            return info.run(command)
+
+
+def parse(argv: Sequence[str]) -> Command:
     """The command that the arguments describe; exits with 2 on wrong usage."""
     # The preset sets the defaults that the other options override, so it is looked for first.
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     first.add_argument("--preset", default="default")
     preset = PRESETS.get(first.parse_known_args(argv)[0].preset, PRESETS["default"])
     FitCommand = Annotated[Fit, tyro.conf.subcommand("fit", default=preset)]
-    RenderCommand = Annotated[Render, tyro.conf.subcommand("render")]
-    ConvertCommand = Annotated[Convert, tyro.conf.subcommand("convert")]
-    InfoCommand = Annotated[Info, tyro.conf.subcommand("info")]
-    config = (tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes)
     return tyro.cli(
-        FitCommand | RenderCommand | ConvertCommand | InfoCommand,
+        FitCommand | Render | Convert | Info,
         prog="evinr",
         description=_ABOUT,
         args=argv,
-        config=config,
+        config=(tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes),
     )  # pyright: ignore[reportArgumentType, reportReturnType, reportCallIssue]
 
 

@@ -1,0 +1,80 @@
+"""How pictures are compared before a metric sees them: the protocols of the field as data, and ours.
+
+Published numbers differ by protocol more than methods differ from each other (EVREAL#2, ssl_e2vid#2), so the protocol
+stands beside every score.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Normalisation = Literal["none", "standard", "robust", "exprobust"]
+"""What is done to each predicted picture, EVREAL's `post_process_norm`: nothing, a stretch from its smallest to its largest
+number, a stretch from its 1st to its 99th percentile, or the exponential and then that stretch."""
+Equalisation = Literal["none", "global", "local", "clahe"]
+"""Histogram equalisation of both pictures: EVREAL's `histeq`."""
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """One way to compare, complete: two people who name it get the same numbers."""
+
+    name: str
+    source: str
+    """Where it is defined."""
+    cuts: Literal["evreal", "none"]
+    """Which part of a known sequence is scored: EVREAL's table, or all of it."""
+    tolerance: float
+    """Seconds between a frame and the prediction scored against it, at most."""
+    normalisation: Literal["own", "log affine"]
+    """`own`: each method's (`Normalisation`; exprobust for log intensity, none for pictures). `log affine`: log intensity
+    times one factor plus one constant a sequence, by least squares, and back."""
+    equalisation: Equalisation
+    ssim: Literal["ssim", "ssim_legacy", "ssim_uniform"]
+    """The SSIM of the published tables: Gaussian window and range 1; Gaussian window and range 2; 7 x 7 window and
+    range 2 (what scikit-image assumed of floats when it was not told)."""
+    averaging: Literal["frames", "sequences"]
+    """Mean over a dataset: sequences weighted by their frames, or all alike."""
+
+
+EVREAL_2024 = Protocol(
+    name="evreal-2024",
+    source="EVREAL (Ercan et al., CVPRW 2023), code of April 2024, config std: eval.py, utils/eval_metrics.py",
+    cuts="evreal",
+    tolerance=1e-3,
+    normalisation="own",
+    equalisation="none",
+    ssim="ssim",
+    averaging="frames",
+)
+EVREAL_2023 = Protocol(
+    name="evreal-2023",
+    source="EVREAL before its commit 68b13a7 of 27 August 2023: SSIM without data_range",
+    cuts="evreal",
+    tolerance=1e-3,
+    normalisation="own",
+    equalisation="none",
+    ssim="ssim_legacy",
+    averaging="frames",
+)
+LEGACY_ETNET = Protocol(
+    name="legacy-etnet",
+    source="ET-Net (Weng et al., ICCV 2021), utils/compute_infer_loss.py and scripts/eval.py; its cuts are in a supplement "
+    "that could not be had, so EVREAL's stand in",
+    cuts="evreal",
+    tolerance=1e-3,
+    normalisation="own",
+    equalisation="none",
+    ssim="ssim_uniform",
+    averaging="sequences",
+)
+ALIGNED = Protocol(
+    name="aligned",
+    source="evinr: what events cannot know, one factor and one constant of log intensity, is taken from the truth",
+    cuts="none",
+    tolerance=1e-3,
+    normalisation="log affine",
+    equalisation="none",
+    ssim="ssim",
+    averaging="frames",
+)
+PROTOCOLS = {protocol.name: protocol for protocol in (EVREAL_2024, EVREAL_2023, LEGACY_ETNET, ALIGNED)}
