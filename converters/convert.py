@@ -23,7 +23,7 @@ from converters.frames import checked_frames
 from converters.npy import growing_array
 from converters.options import ReadOptions
 from converters.sorting import sorted_rows
-from converters.stream import Frame, FrameSet
+from converters.stream import Frame, FrameSet, Stream
 from evinr.files import write_json
 
 LAYOUT = 1
@@ -58,7 +58,19 @@ def write_folder(
 
     Raises InputError for what is not a sound recording; the folder is then to be thrown away.
     """
-    stream, name = open_stream(source, options), recording_name(source)
+    return write_stream(open_stream(source, options), recording_name(source), folder, options, version, made, advance)
+
+
+def write_stream(
+    stream: Stream,
+    name: str,
+    folder: Path,
+    options: ReadOptions,
+    version: str,
+    made: dict[str, Any],
+    advance: Advance,
+) -> dict[str, Any]:
+    """The same of a stream, wherever it comes from; `name` is its recording's."""
     passage = Passage(stream, options, name)
     events = _write_events(folder, passage, advance)
     frames, notes = {}, []
@@ -73,7 +85,7 @@ def write_folder(
         "evinr": version,
         "layout": LAYOUT,
         "source": name,
-        "source_sha256": fingerprint(stream),
+        "source_sha256": fingerprint(stream) if stream.files else None,
         "format": stream.format,
         "origin_ns": passage.origin + stream.zero,
         "sensor": {"width": size.width, "height": size.height, "source": size.source},

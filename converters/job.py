@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -40,24 +41,33 @@ def convert(job: Job, advance: Advance) -> dict[str, Any]:
     source, out = resolved(job.source), resolved(job.out)
     if source.is_relative_to(out) or (source.is_dir() and out.is_relative_to(source)):
         raise InputError(f"{job.out}: the source and the output lie inside each other; give another output")
+    return place(job.out, job.to, job.overwrite, lambda folder: _write(job, folder, advance))
+
+
+def place(out: Path, to: Target, overwrite: bool, write: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:
+    """Put at `out` what `write` writes into an empty folder, in the layout of a target, and give its metadata.
+
+    Raises InputError where `out` exists and may not be overwritten.
+    """
+    named, out = out, resolved(out)
     if out.exists():
         if written(out) is None:
-            raise InputError(f"{job.out}: exists, and is no conversion of evinr; give another output")
-        if not job.overwrite:
-            raise InputError(f"{job.out}: exists already; pass --overwrite, or give another output")
-    if job.to == "h5":
+            raise InputError(f"{named}: exists, and is no conversion of evinr; give another output")
+        if not overwrite:
+            raise InputError(f"{named}: exists already; pass --overwrite, or give another output")
+    if to == "h5":
         with parents(out), scratch_folder(out) as between, whole(out) as file:
-            about = _write(job, between, advance)
+            about = write(between)
             write_h5(between, file)
             if out.is_dir():
                 shutil.rmtree(out)
         return about
-    with whole_folder(out, job.overwrite) as folder:
-        if job.to == "npy":
-            return _write(job, folder, advance)
+    with whole_folder(out, overwrite) as folder:
+        if to == "npy":
+            return write(folder)
         between = folder / "between"
         between.mkdir()
-        about = _write(job, between, advance)
+        write(between)
         about = write_evreal(between, folder)
         shutil.rmtree(between)
     return about
@@ -123,7 +133,11 @@ def _is_whole(out: Path, about: dict[str, Any]) -> bool:
         case "npy":
             there = {name: len(os.listdir(out / name)) for name in about["frames"] if (out / name).is_dir()}
             missing = {name for name, kind in about["frames"].items() if there.get(name) != kind["count"]}
-            return not missing or (not there and (out / "frames.h5").exists())
+            # Those that never were PNGs have no list either.
+            listed = any(list(out.glob(f"images_{name}.txt")) for name in missing) or (
+                next(iter(about["frames"]), None) in missing and (out / "images.txt").exists()
+            )
+            return not missing or (not listed and (out / "frames.h5").exists())
         case "evreal":
             return not about["frames"] or (out / "images.npy").exists()
         case _:

@@ -1,4 +1,4 @@
-"""The command line: `evinr fit`, `evinr render`, `evinr convert`, `evinr info`."""
+"""The command line, `evinr COMMAND ...`."""
 
 import argparse
 import io
@@ -8,10 +8,11 @@ from typing import Annotated
 
 import tyro
 
-from evinr.cli.commands import PRESETS, Convert, Fit, Info, Render
+from evinr.cli.commands import PRESETS, Compare, Convert, Evaluate, Fit, Info, Render, Report, Simulate, Weights
 from evinr.events import InputError
+from evinr.sensor import SENSORS
 
-Command = Fit | Render | Convert | Info
+Command = Fit | Render | Convert | Info | Simulate | Evaluate | Compare | Report | Weights
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -52,6 +53,26 @@ def _run(command: Command, argv: Sequence[str]) -> int:
             from evinr.cli import info
 
             return info.run(command)
+        case Simulate():
+            from evinr.cli import simulate
+
+            return simulate.run(command)
+        case Evaluate():
+            from evinr.cli import evaluate
+
+            return evaluate.run(command)
+        case Compare():
+            from evinr.cli import compare
+
+            return compare.run(command, argv)
+        case Report():
+            from evinr.cli import report
+
+            return report.run(command)
+        case Weights():
+            from evinr.cli import weights
+
+            return weights.run(command)
 
 
 def parse(argv: Sequence[str]) -> Command:
@@ -59,10 +80,12 @@ def parse(argv: Sequence[str]) -> Command:
     # The preset sets the defaults that the other options override, so it is looked for first.
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     first.add_argument("--preset", default="default")
-    preset = PRESETS.get(first.parse_known_args(argv)[0].preset, PRESETS["default"])
-    FitCommand = Annotated[Fit, tyro.conf.subcommand("fit", default=preset)]
+    preset = first.parse_known_args(argv)[0].preset
+    FitCommand = Annotated[Fit, tyro.conf.subcommand("fit", default=PRESETS.get(preset, PRESETS["default"]))]
+    sensor = SENSORS.get(preset, SENSORS["day"])
+    SimulateCommand = Annotated[Simulate, tyro.conf.subcommand("simulate", default=Simulate(sensor=sensor))]
     return tyro.cli(
-        FitCommand | Render | Convert | Info,
+        FitCommand | Render | Convert | Info | SimulateCommand | Evaluate | Compare | Report | Weights,
         prog="evinr",
         description=_ABOUT,
         args=argv,

@@ -9,12 +9,15 @@ from evinr.simulate import Scene, Sensor, simulate
 
 SAMPLES_PER_SECOND = 600
 """The scene moves by less than half a pixel between two samples of a 240 x 180 sensor."""
+FASTEST = 275.0
+"""Pixels a second that anything moves there, at most."""
 
 
 def recording(height: int, width: int, seconds: float, sensor: Sensor, seed: int) -> tuple[Events, Scene]:
     """Events of a simulated camera, and the log intensity it saw as a function of time in seconds."""
     view = scene(height, width, seed)
-    times = np.linspace(0, seconds, max(round(seconds * SAMPLES_PER_SECOND), 2))
+    rate = SAMPLES_PER_SECOND * max(1.0, height / 180, width / 240)
+    times = np.linspace(0, seconds, max(round(seconds * rate), 2))
     return simulate(view, times, sensor, seed), view
 
 

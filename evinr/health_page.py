@@ -3,6 +3,7 @@
 import base64
 from html import escape
 from importlib.metadata import version
+from importlib.resources import files
 from io import BytesIO
 from pathlib import Path
 
@@ -62,7 +63,7 @@ def page(seen: Examination) -> str:
 <meta name="color-scheme" content="light dark">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
 <title>{escape(seen.name)}: health of a recording</title>
-<style>{STYLE}</style>
+<style>{files("evinr").joinpath("page_assets/common.css").read_text("utf-8")}{STYLE}</style>
 </head>
 <body>
 <main>
@@ -237,41 +238,19 @@ def _encoded(picture: Shaped[np.ndarray, "h w *c"], kind: str) -> str:
 
 
 STYLE = """
-:root { --back: #f6f7f9; --card: #fff; --ink: #16181d; --soft: #5f6675; --line: #e1e4ea; --falling: #2563eb;
-  --rising: #dc2626; --good: #15803d; --bad: #b45309; }
-@media (prefers-color-scheme: dark) { :root { --back: #0f1115; --card: #181b21; --ink: #e8eaef; --soft: #98a0b0;
-  --line: #2a2f38; --falling: #60a5fa; --rising: #f87171; --good: #4ade80; --bad: #fbbf24; } }
-* { box-sizing: border-box; margin: 0; }
-body { background: var(--back); color: var(--ink); font: 16px/1.5 system-ui, sans-serif; }
-main { max-width: 1100px; margin: 0 auto; padding: 1.5rem 1rem 3rem; display: grid; gap: 1rem; }
-main > * { min-width: 0; }
-header p, footer, figcaption, .axis, dt, .frames p { color: var(--soft); font-size: 0.85rem; }
-h1 { font-size: 1.7rem; line-height: 1.2; overflow-wrap: anywhere; }
-h2 { font-size: 1rem; margin-bottom: 0.6rem; }
-section, figure { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 1rem; }
 .verdict { border-left: 5px solid var(--good); }
 .verdict.bad { border-left-color: var(--bad); }
 .verdict ul { padding-left: 1.1rem; }
 .figures { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fit, minmax(min(100%, 400px), 1fr)); }
-figure { min-width: 0; }
 .wide { grid-column: 1 / -1; }
-figcaption { margin-top: 0.5rem; }
-svg { display: block; width: 100%; }
 .rate { height: 190px; } .bars { height: 170px; } .ticks { height: 10px; margin-top: 3px; }
 path.rising { fill: var(--rising); } path.falling { fill: var(--falling); }
 b.rising { color: var(--rising); } b.falling { color: var(--falling); }
 rect { fill: var(--falling); }
-.line, .faint { fill: none; stroke: var(--ink); stroke-width: 1.5; vector-effect: non-scaling-stroke; }
-.faint { stroke: var(--line); }
-.axis { display: flex; justify-content: space-between; border-top: 1px solid var(--line); padding-top: 0.2rem; }
 .sensor { height: auto; border-radius: 4px; }
 .sensor.heat { background: #000; }
 .sensor image { image-rendering: pixelated; }
 circle { fill: none; stroke: #22d3ee; stroke-width: 1.5; vector-effect: non-scaling-stroke; }
 .frames { display: grid; gap: 0.8rem; grid-template-columns: repeat(auto-fit, minmax(min(100%, 220px), 1fr)); }
 .frames img { width: 100%; display: block; border-radius: 4px; }
-dl { display: grid; grid-template-columns: max-content 1fr; gap: 0.5rem 1.2rem; }
-dd { overflow-wrap: anywhere; font-variant-numeric: tabular-nums; }
-dt { padding-top: 0.1rem; }
-@media (max-width: 480px) { dl { grid-template-columns: 1fr; gap: 0; } dd { margin-bottom: 0.7rem; } }
 """

@@ -1,12 +1,21 @@
 """One self-contained HTML page that shows methods side by side: scores, loss curves, pictures that play together."""
 
+import base64
+import hashlib
 from collections.abc import Mapping, Sequence
+from html import escape
+from importlib.metadata import version
+from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float64, UInt8
 
+from evinr import page_charts, page_player, page_scores
+from evinr.files import whole
+from evinr.page_pictures import encoded
+from evinr.page_player import Panel
 from evinr.scores import Mean
 
 
@@ -47,4 +56,112 @@ class Page(NamedTuple):
 
 def write(path: Path, page: Page) -> None:
     """Write the page as one HTML file that works from disk without a network."""
-    raise NotImplementedError
+    with whole(path) as partial:
+        partial.write_text(document(page), "utf-8", errors="replace")
+
+
+def document(page: Page) -> str:
+    """The page as HTML. Its script is named by its hash, so that nothing else in the page can run."""
+    script = _asset("player.js")
+    sha = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    panels = _panels(page)
+    clips = [page.truth, *(method.clip for method in page.methods), page.events]
+    pictures = encoded([clip.pictures for clip in clips if clip])
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta http-equiv="Content-Security-Policy"
+ content="default-src 'none'; script-src 'sha256-{sha}'; style-src 'unsafe-inline'; img-src data: blob:">
+<title>{escape(page.title)}</title>
+<style>{_asset("common.css")}{_asset("page.css")}</style>
+</head>
+<body>
+<main>
+<header><p>reconstructions side by side</p><h1>{escape(page.title)}</h1></header>
+<section>{_facts(page.facts)}</section>
+<section><h2>Scores</h2>{page_scores.table(_names(page), [method.means for method in page.methods])}</section>
+{page_player.section(page.times, panels, pictures)}
+{_curves(page)}
+{_losses(page)}
+<section><h2>Methods</h2><div class="methods">{"".join(map(_method, _names(page), page.methods))}</div></section>
+<footer>evinr {version("evinr")}</footer>
+</main>
+<script type="application/json" id="data">{page_player.data(page.times, panels, pictures)}</script>
+<script>{script}</script>
+</body>
+</html>
+"""
+
+
+def _panels(page: Page) -> list[Panel]:
+    """The truth, the methods, the events."""
+    truth = [Panel(page.truth.title, escape(page.truth.title), True, {})] if page.truth else []
+    events = [Panel(page.events.title, escape(page.events.title), False, {})] if page.events else []
+    scores = page_scores.written([method.frames for method in page.methods])
+    methods = [
+        Panel(method.clip.title, name, True, of)
+        for name, method, of in zip(_names(page), page.methods, scores, strict=True)
+    ]
+    return truth + methods + events
+
+
+def _curves(page: Page) -> str:
+    """A chart for each metric."""
+    stamps = page_player.stamps(page.times)
+    charts = "".join(
+        page_charts.scores(
+            page_scores.label(metric),
+            page.times,
+            [
+                page_charts.Line(method.clip.title, method.frames[metric], _colour(index))
+                for index, method in enumerate(page.methods)
+                if metric in method.frames
+            ],
+            (stamps[0], stamps[-1]),
+        )
+        for metric in page_scores.metrics(method.frames for method in page.methods)
+    )
+    if not charts:
+        return ""
+    key = "".join(f"<span>{name}</span>" for name in _names(page))
+    return (
+        f'<section><h2>Scores over time</h2><p class="key">{key}</p><div class="charts">{charts}</div>'
+        '<p class="soft help">A click on a curve shows the pictures of that time.</p></section>'
+    )
+
+
+def _losses(page: Page) -> str:
+    charts = "".join(
+        page_charts.losses(name, method.losses, _colour(index))
+        for index, (name, method) in enumerate(zip(_names(page), page.methods, strict=True))
+        if method.losses
+    )
+    return f'<section><h2>Loss</h2><div class="charts">{charts}</div></section>' if charts else ""
+
+
+def _method(name: str, method: Method) -> str:
+    return f"<div><h3>{name}</h3>{_facts(method.facts)}</div>"
+
+
+def _facts(facts: Sequence[tuple[str, str]]) -> str:
+    return f"<dl>{''.join(f'<dt>{escape(label)}</dt><dd>{escape(value)}</dd>' for label, value in facts)}</dl>"
+
+
+def _names(page: Page) -> list[str]:
+    """The methods' titles in HTML, each with its colour."""
+    return [
+        f'<i class="swatch {_colour(index)}"></i>{escape(method.clip.title)}'
+        for index, method in enumerate(page.methods)
+    ]
+
+
+def _colour(index: int) -> str:
+    """Eight colours, and then the same with broken lines."""
+    return f"m{index % 8}{' again' if index >= 8 else ''}"
+
+
+def _asset(name: str) -> str:
+    return files("evinr").joinpath(f"page_assets/{name}").read_text("utf-8")

@@ -13,11 +13,11 @@ LUMA = np.array([0.299, 0.587, 0.114])
 
 
 class Truth(NamedTuple):
-    """Pictures that the camera took, or a simulator knows."""
+    """Pictures that the camera took, or a simulator knows; or only the times to look at, where there are none."""
 
     times: Float64[np.ndarray, " n"]
     """Seconds of the recording's clock, rising."""
-    images: UInt8[np.ndarray, "n h w"]
+    images: UInt8[np.ndarray, "n h w"] | None
     start: float
     """First event or frame, whichever comes first: cuts of known sequences count from here."""
 
@@ -44,3 +44,16 @@ def of_reconstruction(reconstruction: Reconstruction) -> Prediction:
         return np.log(reconstruction.intensity(times) @ LUMA)
 
     return Prediction("log", reconstruction.span, None, at)
+
+
+def shifted(prediction: Prediction, seconds: float) -> Prediction:
+    """The same on a clock that is `seconds` ahead."""
+    if not seconds:
+        return prediction
+    times = prediction.times
+    span = Span(prediction.span.start + seconds, prediction.span.end + seconds)
+    if times is None:
+        # The ends of the span come back exactly: what lies a rounding outside is at the end.
+        return Prediction(prediction.kind, span, None, lambda asked: prediction.at(np.clip(asked - seconds, *prediction.span)))
+    moved = times + seconds
+    return Prediction(prediction.kind, span, moved, lambda asked: prediction.at(times[np.searchsorted(moved, asked)]))

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Bool, Float64
 
 from evinr.protocols import Protocol
 
@@ -51,6 +51,8 @@ class Evaluation(NamedTuple):
     protocol: Protocol
     times: Float64[np.ndarray, " n"]
     """Seconds of the recording's clock."""
+    scored: Bool[np.ndarray, " n"]
+    """Which of them have a prediction."""
     frames: Mapping[str, Float64[np.ndarray, " n"]]
     """For each metric, a score a frame."""
     means: Mapping[str, Mean]

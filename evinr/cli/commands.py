@@ -9,6 +9,7 @@ import tyro
 from converters import ReadOptions
 from evinr import config, tonemap
 from evinr.config import FitConfig
+from evinr.sensor import SENSORS, Sensor
 from evinr.tonemap import ToneMap
 
 
@@ -99,6 +100,174 @@ class Info:
     overwrite: bool = False
     """Replace the page if it exists."""
     read: ReadOptions = field(default_factory=ReadOptions)
+
+
+@dataclass(frozen=True)
+class Simulate:
+    """Record a known scene with a simulated event camera: events, blurred and sharp pictures, the true light."""
+
+    source: Annotated[str, tyro.conf.Positional] = tyro.MISSING
+    """Scene: demo, pan, shake, rotation, zoom, objects, flicker, hdr or night; or a video file, or a folder of pictures
+    (with their times in images.txt, or with --source-fps)."""
+    out: Annotated[Path, tyro.conf.Positional] = tyro.MISSING
+    """Folder to make (for h5: file to make)."""
+    to: Literal["npy", "evreal", "h5"] = "npy"
+    """As for `evinr convert`."""
+    seconds: float | None = None
+    """How long; unset, 1 s of a scene, and all of footage."""
+    height: int | None = None
+    """Rows of the sensor; unset, 180, and those of footage."""
+    width: int | None = None
+    """Columns of the sensor; unset, 240, and those of footage."""
+    seed: int = 0
+    """Of the scene, the sensor and its noise: the same gives the same files."""
+    texture: Literal["cards", "posters", "leaves", "pebbles", "bricks", "clouds"] | None = None
+    """What pan, shake, rotation, zoom, objects and flicker have on the wall; unset, each its own."""
+    fps: float = 25.0
+    """Pictures a second of the camera."""
+    exposure: float = 0.02
+    """Seconds that each is exposed; its time is the middle."""
+    source_fps: float | None = None
+    """Pictures a second of footage, where its own are unknown or wrong."""
+    gamma: float | None = None
+    """Of footage, where it is not sRGB; 1 where it is linear."""
+    preset: Literal["day", "clean", "noisy", "night"] = "day"
+    """Defaults of the sensor's options below: a good one in daylight, one without faults, one like v2e's `noisy`, one
+    that trails in the dark."""
+    overwrite: bool = False
+    """Replace what an earlier simulation left there."""
+    sensor: Sensor = SENSORS["day"]
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """How predictions are scored."""
+
+    protocol: Literal["evreal-2024", "evreal-2023", "legacy-etnet", "aligned"] = "evreal-2024"
+    """How pictures are compared; printed beside the scores."""
+    sequence: str | None = None
+    """Name by which the protocol's cuts know the recording; unset, the name of its file or folder."""
+    whole: bool = False
+    """Score all of the recording, whatever the protocol cuts."""
+    lpips: Path | None = None
+    """LPIPS weights (.safetensors, see `evinr weights convert`); unset, the file that EVINR_LPIPS_WEIGHTS names, or none."""
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Score a reconstruction, of any method, against a recording."""
+
+    prediction: Annotated[Path, tyro.conf.Positional]
+    """A run folder, a folder of pictures with a timestamps file, or an .npy of frames."""
+    truth: Annotated[str, tyro.conf.arg(metavar="SOURCE")]
+    """Recording with the camera's frames, of any known format; or `demo`."""
+    timestamps: Path | None = None
+    """Times of the pictures in seconds: a line (or .npy entry) each, alone, with the picture's name or after its number."""
+    values: Literal["auto", "picture", "intensity", "log"] = "auto"
+    """What the numbers of an .npy are: a picture in [0, 1] or integers, linear intensity, or its logarithm."""
+    offset: float = 0.0
+    """Seconds to add to the prediction's times."""
+    normalisation: Literal["none", "standard", "robust", "exprobust"] | None = None
+    """Of each predicted picture, for the protocols that leave it to the method: nothing, min-max, percentiles 1 to 99, or
+    those of the exponential. Unset: exprobust for log intensity, none for pictures."""
+    out: Path | None = None
+    """Folder for scores.json and frames.csv; unset, evaluations/NAME-PROTOCOL."""
+    overwrite: bool = False
+    """Replace what an earlier evaluation left there."""
+    scoring: Scoring = field(default_factory=Scoring)
+    read: ReadOptions = field(default_factory=ReadOptions)
+
+    def __post_init__(self) -> None:
+        if not abs(self.offset) < float("inf"):
+            raise ValueError(f"offset is {self.offset}, and must be finite")
+
+
+@dataclass(frozen=True)
+class Compare:
+    """Put methods side by side on one recording: fit, score, one table and one page."""
+
+    source: Annotated[str, tyro.conf.Positional]
+    """Recording of any known format; or `demo`."""
+    methods: tuple[Literal["evinr", "paper"], ...] = ("evinr", "paper")
+    """What to run: our defaults, or the original EvINR's settings (`evinr fit --preset paper`)."""
+    predictions: tuple[Path, ...] = ()
+    """What others made of the recording: run folders, folders of pictures with timestamps."""
+    out: Path | None = None
+    """Folder for the runs, report.html, scores.json and frames.csv; unset, comparisons/NAME. Finished runs in it are kept."""
+    overwrite: bool = False
+    """Fit and write anew what is there."""
+    pictures: int = 50
+    """Times at which the page shows pictures, at most."""
+    seed: int = 0
+    """Seed of the networks' initial weights, and of the demo's scene and noise."""
+    scoring: Scoring = field(default_factory=Scoring)
+    read: ReadOptions = field(default_factory=ReadOptions)
+
+    def __post_init__(self) -> None:
+        if self.pictures < 1:
+            raise ValueError(f"pictures is {self.pictures}, and must be above 0")
+        if not self.methods and not self.predictions:
+            raise ValueError("nothing to compare: give --methods or --predictions")
+
+
+@dataclass(frozen=True)
+class Report:
+    """One page of finished runs, and of anything else that was made of the same recording."""
+
+    predictions: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    """Run folders; folders of pictures with timestamps."""
+    truth: str | None = None
+    """Recording to show and score against; unset, the one that the runs were fitted to."""
+    out: Path = Path("report.html")
+    """Page to write."""
+    overwrite: bool = False
+    """Replace the page if it exists."""
+    pictures: int = 50
+    """Times at which it shows pictures, at most."""
+    scoring: Scoring = field(default_factory=Scoring)
+    read: ReadOptions = field(default_factory=ReadOptions)
+
+    def __post_init__(self) -> None:
+        if self.pictures < 1:
+            raise ValueError(f"pictures is {self.pictures}, and must be above 0")
+        if not self.predictions:
+            raise ValueError("nothing to report on: give run folders")
+
+
+@dataclass(frozen=True)
+class ConvertWeights:
+    """Turn published weights of PyTorch into a file for evinr. Nothing that the source holds is run.
+
+    For LPIPS: torchvision's alexnet-owt-7be5be79.pth or vgg16-397923af.pth, with alex.pth or vgg.pth of the package `lpips`
+    (folder weights/v0.1) as heads.
+    """
+
+    source: Annotated[Path, tyro.conf.Positional]
+    """Checkpoint (.pth) as its authors publish it."""
+    out: Annotated[Path, tyro.conf.Positional]
+    """File to write, with a name that ends in .safetensors."""
+    heads: Path | None = None
+    """Checkpoint with the heads of LPIPS."""
+    overwrite: bool = False
+    """Replace the file if it exists."""
+
+
+@dataclass(frozen=True)
+class ListWeights:
+    """Tell what a checkpoint of PyTorch holds, without running anything of it."""
+
+    source: Annotated[Path, tyro.conf.Positional]
+    """Checkpoint (.pth)."""
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Convert weights of networks that others trained, or list them."""
+
+    action: (
+        Annotated[ConvertWeights, tyro.conf.subcommand("convert")]
+        | Annotated[ListWeights, tyro.conf.subcommand("list")]
+    )
 
 
 PRESETS = {

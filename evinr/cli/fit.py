@@ -34,7 +34,13 @@ def run(command: Fit, argv: Sequence[str]) -> int:
     """Fit, write the run folder, and say where things are. `argv` is how the command was given."""
     console = Console(highlight=False, soft_wrap=True, markup=False)
     folder = run_folder.choose(command)
-    given = source.read(command, console)
+    again = ["evinr", *(word for word in argv if word != "--overwrite"), *["--resume"] * (not command.resume)]
+    given = source.read(command.source, command.read, command.fit.seed, console)
+    return fitted(command, shlex.join(again), console, folder, given)
+
+
+def fitted(command: Fit, again: str, console: Console, folder: Path, given: source.Source) -> int:
+    """Fit a source that was read into a folder that `run_folder.choose` chose; `again` is how to go on if stopped."""
     try:
         events, span = window(given.events, command.fit, given.asked)
         intervals = len(target(events, span, command.fit).images)
@@ -53,9 +59,6 @@ def run(command: Fit, argv: Sequence[str]) -> int:
             write_json(folder / "config.json", about)
         last = start if start and done else _fit(command, console, folder, events, span, start, log, stop)
         if last.progress < 1:
-            again = shlex.join(
-                ["evinr", *(word for word in argv if word != "--overwrite"), *["--resume"] * (start is None)]
-            )
             console.print(f"stopped at step {last.step} and saved; to go on: {again}")
             return 130
         outputs.write(command, console, folder, given, reconstruction(last, events, span, command.fit))

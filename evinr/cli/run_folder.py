@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from evinr import checkpoint
+from evinr.cli import source
 from evinr.cli.commands import Fit
 from evinr.events import InputError
 from evinr.files import parents, resolved, whole
@@ -25,7 +26,7 @@ def choose(command: Fit) -> Path:
         InputError: it exists, and neither --resume nor --overwrite is given; it does not, and --resume is; it is to be
             overwritten and is no run, or holds the recording.
     """
-    name = command.name or _name(command.source)
+    name = command.name or re.sub(f"[{re.escape(UNREADABLE)}]", "_", source.name_of(command.source))
     if Path(name).name != name or name in (".", ".."):
         raise InputError(f"--name {name}: give the name of one folder; --out says where it is")
     folder = command.out / name
@@ -42,14 +43,6 @@ def choose(command: Fit) -> Path:
     if folder.exists() and not (command.resume or command.overwrite):
         raise InputError(f"{folder}: exists already; pass --resume, --overwrite or another --name")
     return folder
-
-
-def _name(source: str) -> str:
-    path = resolved(Path(source))
-    if path.stem == "events":  # IJRR's text is always called so; its folder has the name
-        path = path.parent
-    name = (path.name if path.is_dir() else path.stem) or "run"
-    return re.sub(f"[{re.escape(UNREADABLE)}]", "_", name)
 
 
 def resumed(folder: Path, about: dict[str, Any]) -> Snapshot:

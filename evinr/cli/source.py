@@ -1,6 +1,7 @@
-"""What `evinr fit` is given: a recording through the door, or a simulated scene; and what is said of it."""
+"""What commands are given: a recording through the door, or a simulated scene; and what is said of it."""
 
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -8,11 +9,13 @@ from rich.console import Console
 from rich.markup import escape
 
 import converters
-from converters import Frames
+from converters import Frames, ReadOptions
 from evinr import demo
-from evinr.cli.commands import Fit
 from evinr.events import Events, InputError
+from evinr.files import resolved
+from evinr.prediction import Truth
 from evinr.reconstruction import Span
+from evinr.report import bytes_of
 from evinr.simulate import Scene, Sensor
 
 
@@ -28,32 +31,61 @@ class Source(NamedTuple):
     """For `config.json`: source, sha256, format, assumptions, version."""
 
 
-def read(command: Fit, console: Console) -> Source:
-    """The recording that the command names; `demo` is the simulation, a recording of that name `./demo`."""
-    if command.source == "demo":
-        return _simulated(command)
-    with console.status(escape(f"reading {command.source}")):
-        stream = converters.open_stream(command.source, command.read)
-        name = converters.recording_name(command.source)
-        events, frames, format, assumptions, origin = converters.in_memory(stream, name, command.read)
+def read(source: str, options: ReadOptions, seed: int, console: Console) -> Source:
+    """The recording of that name; `demo` is the simulation of that seed, a recording of that name `./demo`.
+
+    Its frames are the sharp ones where a recording has blurred ones too.
+    """
+    if source == "demo":
+        return _simulated(options, seed)
+    with console.status(escape(f"reading {source}")):
+        stream = converters.open_stream(source, options)
+        name = converters.recording_name(source)
+        sharp = tuple(kind for kind in stream.frames if kind.name == "sharp")
+        if sharp:
+            stream = stream._replace(frames=sharp)
+        events, frames, format, assumptions, origin = converters.in_memory(stream, name, options)
+        if sharp and frames is not None:
+            assumptions += ("of its pictures the sharp ones are taken",)
         sha256 = converters.fingerprint(stream)
-    start, end = command.read.t_start, command.read.t_end
+    start, end = options.t_start, options.t_end
     asked = None
     if start is not None or end is not None:
         asked = Span(float(events.t[0]) if start is None else start, float(events.t[-1]) if end is None else end)
-    about = {"source": command.source, "sha256": sha256, "format": format}
+    about = {"source": source, "sha256": sha256, "format": format}
     about |= {"origin_ns": origin, "assumptions": list(assumptions)}
     return Source(events, asked, frames, None, about | {"version": version("evinr")})
 
 
-def _simulated(command: Fit) -> Source:
-    height, width = command.read.size[:2] if command.read.size else (180, 240)
-    duration, sensor = 0.5 if command.read.t_end is None else command.read.t_end, Sensor()
-    if min(height, width) < 16 or not 0.05 <= duration <= 10 or command.read.t_start is not None:
+def name_of(source: str) -> str:
+    """What a recording is called, without folders and ending."""
+    path = resolved(Path(source))
+    if path.stem == "events":  # IJRR's text is always called so; its folder has the name
+        path = path.parent
+    return (path.name if path.is_dir() else path.stem) or "run"
+
+
+def truth(source: Source) -> Truth | None:
+    """The pictures to score against: the camera's, or 25 a second of the simulated scene; None where there are neither."""
+    first = float(source.events.t[0])
+    if source.frames is not None:
+        times, images = source.frames
+        return Truth(times, images, min(first, float(times[0])))
+    if source.truth is None:
+        return None
+    times = np.arange(first, float(source.events.t[-1]), 0.04)
+    images = np.stack([np.exp(source.truth(time)) for time in times])
+    return Truth(times, bytes_of(images), first)
+
+
+def _simulated(options: ReadOptions, seed: int) -> Source:
+    height, width = options.size[:2] if options.size else (180, 240)
+    duration, sensor = 0.5 if options.t_end is None else options.t_end, Sensor()
+    if min(height, width) < 16 or not 0.05 <= duration <= 10 or options.t_start is not None:
         raise InputError(
             "demo: is simulated from 0 to --t-end, 0.05 to 10 s, on --height and --width of 16 or more; pass such"
         )
-    events, truth = demo.recording(height, width, duration, sensor, command.fit.seed)
+    events, truth = demo.recording(height, width, duration, sensor, seed)
     assumption = (
         f"simulated: {duration:g} s of a moving scene, {width} x {height}, contrast threshold "
         f"{sensor.contrast_threshold:g} +- {sensor.mismatch:g}, leak {sensor.leak_rate:g} and shot noise "

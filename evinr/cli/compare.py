@@ -1,0 +1,72 @@
+"""`evinr compare`: methods side by side on one recording."""
+
+import json
+import shlex
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from rich.console import Console
+
+from evinr import page
+from evinr.cli import fit, run_folder, scoring, side_by_side, source
+from evinr.cli.commands import PRESETS, Compare
+from evinr.evaluation import in_cut
+from evinr.events import InputError
+from evinr.files import parents, write_json
+
+PRESET = {"evinr": "default", "paper": "paper"}
+"""The preset of each method."""
+MARK = "comparison.json"
+
+
+def run(command: Compare, argv: Sequence[str]) -> int:
+    """Fit what is not fitted yet, score everything, and write the page. `argv` is how the command was given."""
+    console = Console(highlight=False, soft_wrap=True, markup=False)
+    out = command.out or Path("comparisons") / source.name_of(command.source)
+    if out.exists() and not (out / MARK).is_file() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"{out}: exists, and is no comparison of evinr; pass another --out")
+    others = scoring.named(command.predictions) if command.predictions else {}
+    given = source.read(command.source, command.read, command.seed, console)
+    rules, truth = scoring.rules(command.scoring, source.name_of(command.source)), source.truth(given)
+    if truth is not None:
+        try:
+            in_cut(truth, rules.cut)  # before anything is fitted
+        except InputError as error:
+            raise InputError(f"{command.source}: {error}") from None
+    about = {part: given.about.get(part) for part in ("source", "sha256", "format", "version")}
+    if (out / MARK).is_file() and not command.overwrite:
+        before = json.loads((out / MARK).read_text())
+        if before["sha256"] != about["sha256"]:
+            raise InputError(f"{out}: compares methods on {before['source']}; pass another --out, or --overwrite")
+    with parents(out / MARK):
+        write_json(out / MARK, about)
+    predictions = {}
+    again = shlex.join(["evinr", *(word for word in argv if word != "--overwrite")])
+    for method in command.methods:
+        console.print(f"\n{method}")
+        preset, folder = PRESETS[PRESET[method]], out / method
+        one = replace(
+            preset,
+            source=command.source,
+            out=out,
+            name=method,
+            resume=folder.exists() and not command.overwrite,
+            overwrite=command.overwrite,
+            read=command.read,
+            fit=replace(preset.fit, seed=command.seed),
+        )
+        code = fit.fitted(one, again, console, run_folder.choose(one), given)
+        if code:
+            return code
+        predictions[method] = folder
+    console.print()
+    for title, path in others.items():
+        predictions[title if title not in predictions else f"{title} (given)"] = path
+    compared = side_by_side.scored(console, predictions, given, rules)
+    page.write(out / "report.html", side_by_side.drawn(compared, given, command.pictures))
+    write_json(out / "scores.json", about | {"methods": compared.as_json()})
+    scoring.write_csv(out / "frames.csv", compared.evaluations)
+    console.print(f"page     {out / 'report.html'}")
+    console.print(f"scores   {out / 'scores.json'}\nframes   {out / 'frames.csv'}")
+    return 0

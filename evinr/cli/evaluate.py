@@ -1,0 +1,60 @@
+"""`evinr evaluate`: any prediction against a recording, under a named protocol."""
+
+from pathlib import Path
+
+from rich.console import Console
+
+from evinr.cli import prediction_files, scoring, source
+from evinr.cli.commands import Evaluate
+from evinr.evaluation import alone, evaluate
+from evinr.events import InputError
+from evinr.files import resolved, whole_folder, write_json
+
+SCORES, FRAMES = "scores.json", "frames.csv"
+
+
+def run(command: Evaluate) -> int:
+    """Score, print the table, write the numbers."""
+    console = Console(highlight=False, soft_wrap=True, markup=False)
+    name = resolved(command.prediction).name
+    out = command.out or Path("evaluations") / f"{name}-{command.scoring.protocol}"
+    _require_place(out, command.overwrite)
+    rules = scoring.rules(command.scoring, source.name_of(command.truth))
+    predicted = prediction_files.read(command.prediction, command.timestamps, command.values)
+    given = source.read(command.truth, command.read, 0, console)
+    try:
+        with console.status("scoring"):
+            prediction = scoring.on_the_clock(predicted, given, command.offset)
+            evaluation = evaluate(
+                prediction,
+                source.truth(given) or alone([prediction]),
+                given.events,
+                rules.protocol,
+                cut=rules.cut,
+                lpips=rules.lpips,
+                normalisation=command.normalisation,
+            )
+    except InputError as error:
+        raise InputError(f"{command.prediction}: {error}") from None
+    for assumption in (*predicted.assumptions, *given.about["assumptions"]):
+        console.print(f"  {assumption}")
+    scoring.tell(console, rules.protocol, rules.said)
+    scoring.table(console, {name: evaluation})
+    about = {
+        "prediction": str(command.prediction),
+        "truth": {part: given.about.get(part) for part in ("source", "sha256", "format")},
+        "assumptions": [*predicted.assumptions, *given.about["assumptions"], rules.said],
+    }
+    with whole_folder(out, command.overwrite) as folder:
+        scoring.write_csv(folder / FRAMES, {name: evaluation})
+        write_json(folder / SCORES, scoring.as_json(evaluation, rules, about))
+    console.print(f"scores   {out / SCORES}\nframes   {out / FRAMES}")
+    return 0
+
+
+def _require_place(out: Path, overwrite: bool) -> None:
+    """Raise InputError where the folder cannot be written, before anything is read."""
+    if out.exists() and (not out.is_dir() or not {file.name for file in out.iterdir()} <= {SCORES, FRAMES}):
+        raise InputError(f"{out}: exists, and is no evaluation of evinr; pass another --out")
+    if out.exists() and not overwrite:
+        raise InputError(f"{out}: exists already; pass --overwrite or another --out")

@@ -1,0 +1,230 @@
+"""Predictions as people have them: a run folder, a folder of pictures with their times, an array in a file."""
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Float64, Shaped
+
+from converters.pictures import read_picture
+from evinr.events import InputError
+from evinr.prediction import LUMA, Prediction, of_reconstruction
+from evinr.reconstruction import Span
+
+Values = Literal["auto", "picture", "intensity", "log"]
+"""What the numbers of an array are."""
+PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
+LISTINGS = ("timestamps.txt", "images.txt")
+"""What E2VID, EVREAL and NER-Net call the times of their pictures; and IJRR and we."""
+
+
+class Given(NamedTuple):
+    """A prediction as it was read."""
+
+    prediction: Prediction
+    origin: int
+    """The recording's own time of t = 0 in nanoseconds, where the prediction knows it; else 0."""
+    assumptions: tuple[str, ...]
+
+
+class Listed(NamedTuple):
+    """One picture of a folder."""
+
+    time: float
+    path: Path
+
+
+def read(path: Path, timestamps: Path | None, values: Values) -> Given:
+    """What lies at `path`; `timestamps` is the file with its times where it is not beside the pictures.
+
+    Raises InputError for what is no prediction: no times, times that fall, pictures that cannot be read or differ in size.
+    """
+    if (path / "checkpoint").is_dir():
+        return _run(path)
+    if path.is_dir():
+        return _folder(path, timestamps)
+    if path.suffix == ".npy" and path.is_file():
+        return _array(path, timestamps, values)
+    if not path.exists():
+        raise InputError(f"{path}: does not exist; give a run folder, a folder of pictures or an .npy")
+    raise InputError(
+        f"{path}: no prediction; give a run folder, a folder of pictures with a timestamps file, or an .npy"
+    )
+
+
+def _run(path: Path) -> Given:
+    from evinr import checkpoint
+
+    result = checkpoint.load(path)
+    origin = json.loads((path / "config.json").read_text()).get("origin_ns", 0)
+    return Given(of_reconstruction(result), origin, ("a fit, asked at the frames' own times",))
+
+
+def _folder(path: Path, timestamps: Path | None) -> Given:
+    listing = timestamps or next((path / name for name in LISTINGS if (path / name).is_file()), None)
+    if listing is None and (path.parent / "images.txt").is_file():
+        listing = path.parent / "images.txt"
+    pictures = sorted((file for file in path.iterdir() if file.suffix.lower() in PICTURES), key=_natural)
+    if listing is None:
+        raise InputError(
+            f"{path}: no {' or '.join(LISTINGS)} in it; pass --timestamps FILE, one time in seconds a picture"
+        )
+    listed = _listed(listing, path, pictures)
+    times = np.array([entry.time for entry in listed])
+    _check_rising(times, str(listing))
+    at = _reader([entry.path for entry in listed], times)
+    prediction = Prediction("picture", Span(times[0], times[-1]), times, at)
+    return Given(prediction, 0, (f"{len(times)} pictures at the times of {listing.name}",))
+
+
+def _reader(paths: Sequence[Path], times: Float64[np.ndarray, " m"]) -> Callable[..., Float[np.ndarray, "k h w"]]:
+    def at(asked: Float64[np.ndarray, " k"]) -> Float[np.ndarray, "k h w"]:
+        pictures = []
+        for where in np.searchsorted(times, asked):
+            with paths[where].open("rb") as file:
+                picture = _unit(read_picture(file, str(paths[where])))
+            if pictures and picture.shape != pictures[0].shape:
+                (height, width), (rows, columns) = picture.shape, pictures[0].shape
+                raise InputError(
+                    f"{paths[where]}: {width} x {height}, those before it {columns} x {rows}; mend or remove it"
+                )
+            pictures.append(picture)
+        return np.stack(pictures)
+
+    return at
+
+
+def _unit(picture: Shaped[np.ndarray, "h w *c"]) -> Float[np.ndarray, "h w"]:
+    """8 or 16 bits, gray or RGB, as gray in [0, 1]."""
+    unit = picture.astype(np.float32) / np.iinfo(picture.dtype).max
+    return unit if unit.ndim == 2 else (unit @ LUMA).astype(np.float32)
+
+
+def _array(path: Path, timestamps: Path | None, values: Values) -> Given:
+    try:
+        frames = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise InputError(f"{path}: not a readable .npy ({error}); save it again with numpy.save") from None
+    if frames.ndim == 4 and frames.shape[-1] == 1:
+        frames = frames[..., 0]
+    if frames.ndim not in (3, 4) or (frames.ndim == 4 and frames.shape[-1] != 3) or frames.dtype.kind not in "uif":
+        raise InputError(f"{path}: {frames.dtype} of shape {frames.shape}; expected numbers (n, H, W) or (n, H, W, 3)")
+    if not frames.size:
+        raise InputError(f"{path}: holds no frames; predict some")
+    if timestamps is None:
+        raise InputError(
+            f"{path}: an array does not tell its times; pass --timestamps FILE, one time in seconds a frame"
+        )
+    times = _times(timestamps)
+    if len(times) != len(frames):
+        raise InputError(
+            f"{timestamps}: {len(times)} times for the {len(frames)} frames of {path.name}; give one for each"
+        )
+    _check_rising(times, str(timestamps))
+    values, said = _meaning(frames, values)
+
+    def at(asked: Float64[np.ndarray, " k"]) -> Float[np.ndarray, "k h w"]:
+        chosen = np.asarray(frames[np.searchsorted(times, asked)])
+        if chosen.dtype.kind in "ui":
+            chosen = chosen.astype(np.float32) / np.iinfo(chosen.dtype).max
+        light = np.exp(chosen) if values == "log" and chosen.ndim == 4 else chosen
+        gray = light if light.ndim == 3 else light @ LUMA
+        with np.errstate(invalid="ignore", divide="ignore"):  # no number stays none, and is refused where it is scored
+            return np.log(gray) if values == "intensity" or (values == "log" and chosen.ndim == 4) else gray
+
+    kind = "picture" if values == "picture" else "log"
+    return Given(Prediction(kind, Span(times[0], times[-1]), times, at), 0, (said,))
+
+
+def _meaning(frames: Shaped[np.ndarray, "..."], values: Values) -> tuple[Values, str]:
+    """What the numbers are, and who says so."""
+    if values != "auto":
+        return values, f"its numbers are taken for {values}, as told"
+    if frames.dtype.kind in "ui":
+        return "picture", f"its numbers are taken for pictures, as they are {frames.dtype}"
+    smallest, largest = min(float(frame.min()) for frame in frames), max(float(frame.max()) for frame in frames)
+    inside = smallest >= 0 and largest <= 1
+    what = "pictures" if inside else "log intensity"
+    return (
+        "picture" if inside else "log",
+        f"its numbers, {smallest:.3g} to {largest:.3g}, are taken for {what}; --values says otherwise",
+    )
+
+
+def _times(path: Path) -> Float64[np.ndarray, " m"]:
+    if path.suffix == ".npy":
+        try:
+            times = np.asarray(np.load(path, allow_pickle=False), np.float64).ravel()
+        except (ValueError, OSError, EOFError) as error:
+            raise InputError(f"{path}: not a readable .npy of times ({error}); save it again") from None
+        return times
+    return np.array([_number(words[-1], path, number) for number, words in _lines(path)])
+
+
+def _lines(path: Path) -> list[tuple[int, list[str]]]:
+    """The lines that say something, with their numbers."""
+    if not path.is_file():
+        raise InputError(f"{path}: does not exist; give the file with a time in seconds for each picture")
+    text = path.read_text(errors="replace").splitlines()
+    split = [(number, line.replace(",", " ").split()) for number, line in enumerate(text, 1)]
+    lines = [(number, words) for number, words in split if words and not words[0].startswith("#")]
+    if not lines:
+        raise InputError(f"{path}: no times; expected one a line, in seconds")
+    return lines
+
+
+def _number(word: str, path: Path, line: int) -> float:
+    try:
+        value = float(word)
+    except ValueError:
+        value = np.nan
+    if not np.isfinite(value):
+        raise InputError(f"{path}: line {line}: {word[:40]!r} is no time in seconds; mend or delete the line")
+    return value
+
+
+def _listed(listing: Path, folder: Path, pictures: Sequence[Path]) -> list[Listed]:
+    """Times and pictures of a listing: lines `time`, `time picture`, or `index time` as EVREAL writes them."""
+    lines = _lines(listing)
+    if all(len(words) == 1 for _, words in lines):
+        if len(lines) != len(pictures):
+            raise InputError(
+                f"{listing}: {len(lines)} times for the {len(pictures)} pictures of {folder}; give one for each, or name them"
+            )
+        numbered = zip(lines, pictures, strict=True)
+        return [Listed(_number(words[0], listing, number), picture) for (number, words), picture in numbered]
+    by_index = {int(found[-1]): picture for picture in pictures if (found := re.findall(r"\d+", picture.stem))}
+    listed = []
+    for number, words in lines:
+        time, name = words[0], " ".join(words[1:])
+        if Path(name).suffix.lower() in PICTURES:
+            path = next((base / name for base in (folder, listing.parent) if (base / name).is_file()), None)
+            path = path or next((picture for picture in pictures if picture.name == Path(name).name), None)
+        else:
+            time, name = words[-1], words[0]
+            path = by_index.get(int(name)) if name.isdecimal() else None
+        if path is None:
+            raise InputError(
+                f"{listing}: line {number}: picture {name[:60]!r} is not in {folder}; mend or delete the line"
+            )
+        listed.append(Listed(_number(time, listing, number), path))
+    return listed
+
+
+def _check_rising(times: Float64[np.ndarray, " m"], where: str) -> None:
+    if not np.isfinite(times).all():
+        raise InputError(f"{where}: time {int(np.flatnonzero(~np.isfinite(times))[0])} is no number; mend it")
+    falls = np.flatnonzero(np.diff(times) <= 0)
+    if falls.size:
+        first = int(falls[0])
+        raise InputError(
+            f"{where}: times do not rise: {times[first]:g} s is followed by {times[first + 1]:g} s (entry {first + 2}); sort"
+        )
+
+
+def _natural(path: Path) -> list[int | str]:
+    """Sorts frame_10 after frame_9."""
+    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", path.name)]

@@ -1,0 +1,145 @@
+"""What `evaluate`, `compare` and `report` share: the protocol and its cut, predictions on the recording's clock, scores as
+table, JSON and CSV."""
+
+import csv
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from evinr.cli import prediction_files
+from evinr.cli.commands import Scoring
+from evinr.cli.prediction_files import Given
+from evinr.cli.source import Source
+from evinr.cuts import Cut, cut
+from evinr.events import InputError
+from evinr.files import whole
+from evinr.metrics.lpips import Lpips, load
+from evinr.prediction import Prediction, shifted
+from evinr.protocols import PROTOCOLS, Protocol
+from evinr.scores import METRICS, Evaluation, Mean
+
+
+class Rules(NamedTuple):
+    """How a recording's predictions are scored."""
+
+    protocol: Protocol
+    cut: Cut | None
+    lpips: Lpips | None
+    said: str
+    """What was made of the cut, for people."""
+
+
+def rules(scoring: Scoring, recording: str) -> Rules:
+    """The rules for a recording of that name. Raises InputError where the LPIPS weights cannot be used."""
+    protocol = PROTOCOLS[scoring.protocol]
+    weights = scoring.lpips or os.environ.get("EVINR_LPIPS_WEIGHTS")
+    lpips = load(Path(weights)) if weights else None
+    name = scoring.sequence or recording
+    found = cut(name) if protocol.cuts == "evreal" and not scoring.whole else None
+    if scoring.whole or protocol.cuts == "none":
+        said = "no cut, all of the recording counts"
+    elif found is None:
+        said = f"{name} is no sequence with a known cut (--sequence names one), so all of it counts"
+    else:
+        said = f"{name} is cut as {found.dataset} is, {found.said} after its start"
+    return Rules(protocol, found, lpips, said)
+
+
+def on_the_clock(given: Given, source: Source, offset: float) -> Prediction:
+    """The prediction at the recording's times, where both know what their zero is."""
+    zero = source.about.get("origin_ns") or 0
+    return shifted(given.prediction, (given.origin - zero) / 1e9 * bool(given.origin and zero) + offset)
+
+
+def named(paths: Iterable[Path]) -> dict[str, Path]:
+    """A name for each prediction: its last part, or as many more as tell it from the others."""
+    paths = [Path(os.path.abspath(path)) for path in paths]
+    if len(set(paths)) < len(paths):
+        raise InputError(f"{next(path for path in paths if paths.count(path) > 1)}: given twice; give it once")
+    for parts in range(1, 64):
+        names = ["/".join(path.parts[-parts:]) for path in paths]
+        if len(set(names)) == len(names):
+            return dict(zip(names, paths, strict=True))
+    raise InputError("the predictions have too much of their paths in common to be told apart; move one")
+
+
+def read(path: Path, source: Source) -> tuple[Prediction, tuple[str, ...]]:
+    """A prediction as `compare` and `report` take them, and what was assumed."""
+    given = prediction_files.read(path, None, "auto")
+    return on_the_clock(given, source, 0.0), given.assumptions
+
+
+def tell(console: Console, protocol: Protocol, said: str) -> None:
+    """Print the protocol whole: scores without it mean nothing."""
+    console.print(f"protocol {protocol.name}: {protocol.source}")
+    console.print(
+        f"  {said}; a prediction within {protocol.tolerance * 1e3:g} ms; normalisation {protocol.normalisation}, "
+        f"equalisation {protocol.equalisation}, {METRICS[protocol.ssim].title}, datasets averaged over {protocol.averaging}"
+    )
+
+
+def table(console: Console, evaluations: Mapping[str, Evaluation]) -> None:
+    """Print a row a metric, a column a method: means with their 95 % intervals; and what was assumed."""
+    names = [name for name in METRICS if any(name in evaluation.means for evaluation in evaluations.values())]
+    shown = Table("", *evaluations, box=None, pad_edge=False)
+    counts = (int(evaluation.scored.sum()) for evaluation in evaluations.values())
+    of = (len(evaluation.times) for evaluation in evaluations.values())
+    shown.add_row("frames", *(f"{count} of {all}" for count, all in zip(counts, of, strict=True)))
+    for name in names:
+        arrow = "\N{DOWNWARDS ARROW}" if METRICS[name].better == "lower" else "\N{UPWARDS ARROW}"
+        means = [evaluation.means.get(name, Mean(None, None, None)) for evaluation in evaluations.values()]
+        shown.add_row(f"{METRICS[name].title} {arrow}", *map(_cell, means))
+    console.print(shown)
+    said = [(title, note) for title, evaluation in evaluations.items() for note in evaluation.notes]
+    for note in dict.fromkeys(note for _, note in said):
+        methods = [title for title, other in said if other == note]
+        console.print(f"  {'' if len(methods) == len(evaluations) else ', '.join(methods) + ': '}{note}")
+
+
+def _cell(mean: Mean) -> str:
+    if mean.value is None:
+        return "-"
+    digits = 4 if abs(mean.value) < 10 else 2
+    interval = "" if mean.low is None else f" ({mean.low:.{digits}f}-{mean.high:.{digits}f})"
+    return f"{mean.value:.{digits}f}{interval}"
+
+
+def as_json(evaluation: Evaluation, rules: Rules, about: Mapping[str, Any]) -> dict[str, Any]:
+    """All but the single frames."""
+    count = {name: int(np.isfinite(values).sum()) for name, values in evaluation.frames.items()}
+    scores = {
+        name: mean._asdict() | {"frames": count.get(name, 0), "better": METRICS[name].better}
+        for name, mean in evaluation.means.items()
+    }
+    return {
+        "evinr": version("evinr"),
+        **about,
+        "protocol": asdict(evaluation.protocol),
+        "cut": None if rules.cut is None else {"dataset": rules.cut.dataset, "seconds": rules.cut.said},
+        "lpips": None if rules.lpips is None else {"trunk": rules.lpips.trunk, "sha256": rules.lpips.sha256},
+        "frames": {"in_cut": len(evaluation.times), "scored": int(evaluation.scored.sum())},
+        "scores": scores,
+        "notes": list(evaluation.notes),
+    }
+
+
+def write_csv(path: Path, evaluations: Mapping[str, Evaluation]) -> None:
+    """A line for each method and frame of the cut; a score that there is none of is empty."""
+    names = [name for name in METRICS if any(name in evaluation.frames for evaluation in evaluations.values())]
+    with whole(path) as partial, partial.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["method", "time", *names])
+        for title, evaluation in evaluations.items():
+            nothing = np.full(len(evaluation.times), np.nan)
+            columns = [evaluation.frames.get(name, nothing) for name in names]
+            for time, *scores in zip(evaluation.times, *columns, strict=True):
+                writer.writerow(
+                    [title, f"{time:.9f}", *("" if np.isnan(score) else f"{score:.9g}" for score in scores)]
+                )

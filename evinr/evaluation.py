@@ -1,0 +1,248 @@
+"""Scores of a prediction under a protocol: which frames, which pictures, which numbers."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Float32, Float64, Int
+
+from evinr.cuts import Cut
+from evinr.events import Events, InputError
+from evinr.metrics import fidelity
+from evinr.metrics.confidence import mean_with_interval, pooled
+from evinr.metrics.equalisation import equalise
+from evinr.metrics.lpips import Lpips, distance
+from evinr.metrics.normalisation import align, normalise
+from evinr.metrics.replay import event_replay_error
+from evinr.metrics.sharpness import edge_sharpness
+from evinr.metrics.temporal import temporal_consistency
+from evinr.prediction import Prediction, Truth
+from evinr.protocols import Normalisation, Protocol
+from evinr.scores import METRICS, Evaluation, Mean
+
+DARK = 0.05
+"""Added to pictures before the logarithm: black has none (DESIGN section 4)."""
+ALONE = 50
+"""Intervals between the times at which a continuous prediction is looked at where there are no frames."""
+FIRST_HAS_NONE = ("temporal", "replay")
+"""Metrics of a frame and the one before it."""
+
+
+class Chosen(NamedTuple):
+    """The frames of a recording that count, and what is scored against them."""
+
+    frames: Int[np.ndarray, " n"]
+    """Indices of the frames inside the cut."""
+    scored: Int[np.ndarray, " m"]
+    """Which of those have a prediction."""
+    times: Float64[np.ndarray, " m"]
+    """The times to ask the prediction for."""
+    notes: tuple[str, ...]
+
+
+class Shown(NamedTuple):
+    """What the metrics see."""
+
+    log_intensity: Float32[np.ndarray, "m h w"]
+    pictures: Float32[np.ndarray, "m h w"]
+    truth: Float32[np.ndarray, "m h w"] | None
+    notes: tuple[str, ...]
+
+
+def evaluate(
+    prediction: Prediction,
+    truth: Truth,
+    events: Events | None,
+    protocol: Protocol,
+    *,
+    cut: Cut | None = None,
+    lpips: Lpips | None = None,
+    normalisation: Normalisation | None = None,
+) -> Evaluation:
+    """Score a prediction at the times of `truth`.
+
+    Without pictures there, by what needs none; without `events`, by the rest. `cut` is the part of the sequence that
+    counts, None for all of it. `normalisation` replaces the method's own under protocols that have such.
+
+    Raises:
+        InputError: no frame has a prediction; sizes differ; a predicted number is not finite; there are neither pictures
+            nor events.
+    """
+    chosen = choose(prediction, truth, protocol, cut)
+    shown = show(prediction, truth, chosen, protocol, normalisation)
+    return score(shown, chosen, truth, events, protocol, lpips)
+
+
+def alone(predictions: Sequence[Prediction]) -> Truth:
+    """The times to look at where nobody took pictures: those of the first prediction that has such, or 51 evenly over
+    the span that all share."""
+    start = max(prediction.span.start for prediction in predictions)
+    end = min(prediction.span.end for prediction in predictions)
+    fixed = [prediction.times for prediction in predictions if prediction.times is not None]
+    times = fixed[0][(fixed[0] >= start) & (fixed[0] <= end)] if fixed else np.linspace(start, end, ALONE + 1)
+    if start > end or not times.size:
+        raise InputError("the predictions have no time in common: give some of the same part of the recording")
+    return Truth(times, None, float(times[0]))
+
+
+def in_cut(truth: Truth, cut: Cut | None) -> tuple[Int[np.ndarray, " n"], list[str]]:
+    """Which frames the cut keeps, and what is to be said of it. Raises InputError where it keeps none."""
+    frames = np.arange(len(truth.times))
+    if truth.images is None:
+        return frames, ["no frames to compare with: only what needs none is scored"]
+    if cut is None:
+        return frames, []
+    since = np.round(truth.times - truth.start, 9)  # nanoseconds: the cuts count both ends
+    frames = np.flatnonzero((since >= cut.start) & (since <= cut.end))
+    if not frames.size:
+        raise InputError(
+            f"none of the {len(since)} frames ({since[0]:g} to {since[-1]:g} s after the start) lies in the cut of "
+            f"{cut.dataset}, {cut.said}; pass --whole to score without the cut"
+        )
+    return frames, [f"cut of {cut.dataset}: {cut.said}, {frames.size} of {len(since)} frames"]
+
+
+def choose(prediction: Prediction, truth: Truth, protocol: Protocol, cut: Cut | None) -> Chosen:
+    """The frames that count, and the times to ask for: a continuous prediction is asked at the frames' own."""
+    frames, notes = in_cut(truth, cut)
+    wanted = truth.times[frames]
+    if prediction.times is None:
+        near = (wanted >= prediction.span.start) & (wanted <= prediction.span.end)
+        times = wanted
+        lack = f"lie outside the fitted span, {prediction.span.start:.6f} to {prediction.span.end:.6f} s"
+    else:
+        after = np.clip(np.searchsorted(prediction.times, wanted), 1, max(len(prediction.times) - 1, 1))
+        after = np.minimum(after, len(prediction.times) - 1)
+        before = np.maximum(after - 1, 0)
+        nearer = np.abs(prediction.times[before] - wanted) <= np.abs(prediction.times[after] - wanted)
+        times = prediction.times[np.where(nearer, before, after)]
+        near = np.round(np.abs(times - wanted), 9) <= protocol.tolerance
+        lack = f"have no prediction within {protocol.tolerance * 1e3:g} ms"
+    if not near.any():
+        raise InputError(
+            f"no frame can be scored: the frames go from {wanted[0]:.6f} to {wanted[-1]:.6f} s, the predictions from "
+            f"{prediction.span.start:.6f} to {prediction.span.end:.6f} s, and all {near.size} {lack}; if the clocks differ, "
+            "pass --offset"
+        )
+    if not near.all():
+        missing = np.flatnonzero(~near)
+        notes.append(f"not scored: {missing.size} of {near.size} frames {lack}, from {wanted[missing[0]]:.6f} s on")
+    scored = np.flatnonzero(near)
+    return Chosen(frames, scored, times[scored], tuple(notes))
+
+
+def show(
+    prediction: Prediction, truth: Truth, chosen: Chosen, protocol: Protocol, normalisation: Normalisation | None
+) -> Shown:
+    """The pictures of both sides at the chosen frames, as the protocol wants them."""
+    predicted = np.asarray(prediction.at(chosen.times), np.float32)
+    finite = np.isfinite(predicted).all((1, 2))
+    if not finite.all():
+        bad = np.flatnonzero(~finite)
+        raise InputError(
+            f"the prediction at {chosen.times[bad[0]]:.6f} s has numbers that are not finite "
+            f"({bad.size} of {finite.size} frames have); predict those frames again"
+        )
+    log_intensity = predicted if prediction.kind == "log" else np.log(np.maximum(predicted, 0) + DARK)
+    images = None
+    if truth.images is not None:
+        if predicted.shape[1:] != truth.images.shape[1:]:
+            (height, width), (rows, columns) = predicted.shape[1:], truth.images.shape[1:]
+            raise InputError(f"predictions are {width} x {height}, the frames {columns} x {rows}: they must be alike")
+        images = truth.images[chosen.frames[chosen.scored]].astype(np.float32) / 255
+    notes = []
+    if protocol.normalisation == "log affine" and images is not None:
+        aligned = align(log_intensity, images, DARK)
+        pictures = aligned.pictures
+        notes.append(f"log intensity times {aligned.factor:.3f} plus {aligned.constant:.3f}, fitted to the frames")
+    else:
+        how = normalisation or ("exprobust" if prediction.kind == "log" else "none")
+        pictures = normalise(predicted, how)
+        notes.append(f"normalisation of the prediction: {how}")
+    pictures = equalise(np.clip(pictures, 0, 1), protocol.equalisation)
+    return Shown(
+        log_intensity, pictures, None if images is None else equalise(images, protocol.equalisation), tuple(notes)
+    )
+
+
+def score(
+    shown: Shown,
+    chosen: Chosen,
+    truth: Truth,
+    events: Events | None,
+    protocol: Protocol,
+    lpips: Lpips | None,
+) -> Evaluation:
+    """The numbers of what is shown. Raises InputError where there are neither pictures nor events to score against."""
+    scores = _scores(shown, chosen.times, events, protocol, lpips)
+    if not scores:
+        raise InputError("neither frames nor events to score against: give a recording that has one of them")
+    notes = [*chosen.notes, *shown.notes]
+    means = {name: _mean(name, values, notes) for name, values in scores.items()}
+    if lpips is None and shown.truth is not None:
+        means["lpips"] = Mean(None, None, None)
+        notes.append(
+            "no LPIPS: its weights are the user's to supply, --lpips FILE (see `evinr weights convert --help`)"
+        )
+    scored = np.zeros(len(chosen.frames), bool)
+    scored[chosen.scored] = True
+    frames = {name: np.full(len(scored), np.nan) for name in scores}
+    for name, values in scores.items():
+        frames[name][scored] = values
+    return Evaluation(protocol, truth.times[chosen.frames], scored, frames, means, tuple(notes))
+
+
+def _scores(
+    shown: Shown, times: Float64[np.ndarray, " m"], events: Events | None, protocol: Protocol, lpips: Lpips | None
+) -> dict[str, Float[np.ndarray, " m"]]:
+    pictures, truth = shown.pictures, shown.truth
+    scores = {}
+    if truth is not None:
+        similarity = {
+            "ssim": fidelity.ssim,
+            "ssim_legacy": fidelity.ssim_legacy,
+            "ssim_uniform": fidelity.ssim_uniform,
+        }[protocol.ssim]
+        scores["mse"] = fidelity.mse(pictures, truth)
+        scores["psnr"] = fidelity.psnr(pictures, truth)
+        scores[protocol.ssim] = similarity(pictures, truth)
+        if lpips is not None:
+            scores["lpips"] = distance(lpips, pictures, truth)
+        scores["corr"] = fidelity.corr(shown.log_intensity, truth)
+        if len(times) > 1:
+            scores["temporal"] = temporal_consistency(pictures, truth)
+    if events is not None:
+        if len(times) > 1:
+            replayed = event_replay_error(shown.log_intensity, times, events)
+            scores["replay"] = np.concatenate([[np.nan], replayed.intervals])
+        scores["sharpness"] = edge_sharpness(pictures, times, events)
+    return scores
+
+
+def _mean(name: str, values: Float64[np.ndarray, " m"], notes: list[str]) -> Mean:
+    """The mean of all scores; of none where one of them is no number, which is then noted."""
+    counted = values[1:] if name in FIRST_HAS_NONE else values
+    undefined = int((~np.isfinite(counted)).sum())
+    if undefined:
+        notes.append(
+            f"no mean of {METRICS[name].title}: it is undefined or infinite at {undefined} of {counted.size} frames"
+        )
+        return Mean(None, None, None)
+    return mean_with_interval(counted)
+
+
+def pool(evaluations: Sequence[Evaluation], protocol: Protocol) -> Mapping[str, Mean]:
+    """Means over the sequences of a dataset as the protocol averages. None where a sequence has no score."""
+    names = [name for name in METRICS if any(name in evaluation.means for evaluation in evaluations)]
+    lacking = Mean(None, None, None)
+    result = {}
+    for name in names:
+        means = [evaluation.means.get(name, lacking).value for evaluation in evaluations]
+        counts = [np.isfinite(evaluation.frames.get(name, np.empty(0))).sum() for evaluation in evaluations]
+        known = [mean for mean in means if mean is not None]
+        if len(known) < len(means):
+            result[name] = lacking
+        else:
+            weights = np.array(counts, np.float64) if protocol.averaging == "frames" else np.ones(len(known))
+            result[name] = pooled(np.array(known), weights)
+    return result

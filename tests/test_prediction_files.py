@@ -1,0 +1,141 @@
+"""Predictions as people have them: every way to say the times of pictures, and what is refused."""
+
+from pathlib import Path
+
+import imageio.v3 as iio
+import numpy as np
+import pytest
+
+from evinr.cli.prediction_files import read
+from evinr.events import InputError
+
+PICTURES = (np.arange(4 * 8 * 10).reshape(4, 8, 10) % 251).astype(np.uint8)
+TIMES = [0.1, 0.2, 0.35, 0.5]
+
+
+def folder(path: Path, names: list[str] | None = None, pictures: np.ndarray = PICTURES) -> Path:
+    path.mkdir()
+    for number, picture in enumerate(pictures):
+        iio.imwrite(path / (names[number] if names else f"frame_{number:010d}.png"), picture)
+    return path
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [f"{t}" for t in TIMES],
+        [f"# one a line, 1/{t}\n{t}\n" for t in TIMES],
+        [f"{number} {t:.15f}" for number, t in enumerate(TIMES)],
+        [f"{t} frame_{number:010d}.png" for number, t in enumerate(TIMES)],
+        [f"{t},pictures/frame_{number:010d}.png" for number, t in enumerate(TIMES)],
+    ],
+    ids=["times", "comments", "evreal", "ijrr", "commas and folders"],
+)
+def test_all_ways_to_list_times(tmp_path: Path, lines: list[str]):
+    path = folder(tmp_path / "pictures")
+    (path / "timestamps.txt").write_text("\n".join(lines))
+    prediction = read(path, None, "auto").prediction
+    assert prediction.kind == "picture" and prediction.times is not None
+    np.testing.assert_array_equal(prediction.times, TIMES)
+    np.testing.assert_allclose(prediction.at(prediction.times[[0, 2]]), PICTURES[[0, 2]] / 255, atol=1e-6)
+
+
+def test_pictures_are_counted_as_people_number_them(tmp_path: Path):
+    path = folder(tmp_path / "p", ["frame_9.png", "frame_10.png", "frame_11.png", "frame_100.png"])
+    (path / "timestamps.txt").write_text("\n".join(map(str, TIMES)))
+    prediction = read(path, None, "auto").prediction
+    np.testing.assert_allclose(prediction.at(np.array(TIMES)), PICTURES / 255, atol=1e-6)
+
+
+def test_evreal_may_begin_with_any_number(tmp_path: Path):
+    path = folder(tmp_path / "p", [f"frame_{number:010d}.png" for number in (71, 72, 73, 74)])
+    (path / "timestamps.txt").write_text("".join(f"{number} {t}\n" for number, t in zip((72, 73, 74), TIMES[1:])))  # noqa: B905
+    np.testing.assert_array_equal(read(path, None, "auto").prediction.times, TIMES[1:])
+
+
+def test_a_converted_recordings_frames(tmp_path: Path):
+    path = folder(tmp_path / "frames")
+    (tmp_path / "images.txt").write_text("".join(f"{t} frames/frame_{i:010d}.png\n" for i, t in enumerate(TIMES)))
+    np.testing.assert_array_equal(read(path, None, "auto").prediction.times, TIMES)
+
+
+def test_colour_and_16_bits(tmp_path: Path):
+    path = folder(tmp_path / "p", pictures=np.repeat(PICTURES[..., None], 3, -1))
+    (path / "timestamps.txt").write_text("\n".join(map(str, TIMES)))
+    np.testing.assert_allclose(read(path, None, "auto").prediction.at(np.array(TIMES)), PICTURES / 255, atol=1e-6)
+    deep = folder(tmp_path / "deep", pictures=PICTURES.astype(np.uint16) * 257)
+    (deep / "timestamps.txt").write_text("\n".join(map(str, TIMES)))
+    np.testing.assert_allclose(read(deep, None, "auto").prediction.at(np.array(TIMES)), PICTURES / 255, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (None, "no timestamps.txt or images.txt in it; pass --timestamps"),
+        ("", "no times"),
+        ("0.1\n0.2\n0.3\n", "3 times for the 4 pictures"),
+        ("0.1\n0.3\n0.2\n0.4\n", r"times do not rise: 0\.3 s is followed by 0\.2 s \(entry 3\)"),
+        ("0.1\n0.2\nlater\n0.4\n", "line 3: 'later' is no time"),
+        ("0.1\nnan\n0.3\n0.4\n", "line 2: 'nan' is no time"),
+        ("0 0.1\n1 0.2\n7 0.3\n", "line 3: picture '7' is not in"),
+        ("0.1 a.png\n", "line 1: picture 'a.png' is not in"),
+    ],
+)
+def test_listings_that_are_refused(tmp_path: Path, lines: str | None, message: str):
+    path = folder(tmp_path / "p")
+    if lines is not None:
+        (path / "timestamps.txt").write_text(lines)
+    with pytest.raises(InputError, match=message):
+        read(path, None, "auto")
+
+
+def test_mixed_sizes_are_refused_by_name(tmp_path: Path):
+    path = folder(tmp_path / "p")
+    iio.imwrite(path / "frame_0000000002.png", PICTURES[2][:, :9])
+    (path / "timestamps.txt").write_text("\n".join(map(str, TIMES)))
+    with pytest.raises(InputError, match=r"frame_0000000002\.png: 9 x 8, those before it 10 x 8"):
+        read(path, None, "auto").prediction.at(np.array(TIMES))
+
+
+@pytest.mark.parametrize(
+    ("frames", "values", "kind", "expected"),
+    [
+        (PICTURES, "auto", "picture", PICTURES / 255),
+        (PICTURES / np.float32(255), "auto", "picture", PICTURES / 255),
+        (PICTURES / 100 - 1, "auto", "log", PICTURES / 100 - 1),
+        (PICTURES / 255, "log", "log", PICTURES / 255),
+        (PICTURES + 1.0, "intensity", "log", np.log(PICTURES + 1.0)),
+        (PICTURES[..., None] / 255, "auto", "picture", PICTURES / 255),
+        (np.repeat(PICTURES[..., None], 3, -1) / 100, "log", "log", PICTURES / 100),
+    ],
+)
+def test_arrays(tmp_path: Path, frames: np.ndarray, values: str, kind: str, expected: np.ndarray):
+    np.save(tmp_path / "a.npy", frames)
+    np.save(tmp_path / "t.npy", TIMES)
+    given = read(tmp_path / "a.npy", tmp_path / "t.npy", values)  # pyright: ignore[reportArgumentType]
+    assert given.prediction.kind == kind and len(given.assumptions) == 1
+    np.testing.assert_allclose(given.prediction.at(np.array(TIMES)), expected, atol=1e-6)
+
+
+def test_arrays_that_are_refused(tmp_path: Path):
+    np.save(tmp_path / "a.npy", PICTURES)
+    (tmp_path / "t.txt").write_text("0.1\n0.2\n")
+    for path, timestamps, message in [
+        ("a.npy", None, "does not tell its times; pass --timestamps"),
+        ("a.npy", "t.txt", "2 times for the 4 frames of a.npy"),
+        ("a.npy", "none.txt", "none.txt: does not exist"),
+        ("t.txt", "t.txt", "no prediction; give a run folder"),
+        ("b.npy", "t.txt", "does not exist"),
+    ]:
+        with pytest.raises(InputError, match=message):
+            read(tmp_path / path, tmp_path / timestamps if timestamps else None, "auto")
+    np.save(tmp_path / "flat.npy", PICTURES[0])
+    (tmp_path / "broken.npy").write_bytes(b"\x93NUMPY nothing")
+    np.save(tmp_path / "objects.npy", np.array([{}], object), allow_pickle=True)
+    for name, message in [
+        ("flat", r"of shape \(8, 10\)"),
+        ("broken", "not a readable .npy"),
+        ("objects", "not a readable"),
+    ]:
+        with pytest.raises(InputError, match=message):
+            read(tmp_path / f"{name}.npy", tmp_path / "t.txt", "auto")
