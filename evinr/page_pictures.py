@@ -9,15 +9,25 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-WIDEST = 640
-"""Pixels of a picture's longer side at most."""
 BUDGET = 14_000_000
 """Bytes of all pictures; base64 makes 18.7 MB of them."""
 EXACT = 101
 """A quality beyond WebP's lossy ones."""
-QUALITIES = (EXACT, 90, 80, 65, 50)
 SAMPLES = 5
 """Pictures of a clip that tell the size of all."""
+
+
+class Plan(NamedTuple):
+    """How good pictures are."""
+
+    widest: int
+    """Pixels of a picture's longer side at most."""
+    quality: int
+    """WebP's."""
+
+
+PLANS = (Plan(640, EXACT), Plan(640, 90), Plan(640, 80), Plan(640, 65), Plan(640, 50), Plan(320, 80))
+"""From the best to the smallest: four methods, truth and events, 50 pictures each of 640 x 480 noise, need the last."""
 
 
 class Encoded(NamedTuple):
@@ -27,47 +37,47 @@ class Encoded(NamedTuple):
     """WebP files in base64, in the order of the pictures."""
     sizes: list[tuple[int, int]]
     """Width and height of each clip's pictures."""
-    quality: int
-    """WebP's, of those that are not exact; `EXACT` if all are."""
+    plan: Plan
     shrunk: bool
+    """Whether any picture is smaller than it was."""
 
 
 def encoded(clips: Sequence[UInt8[np.ndarray, "n _h _w ..."]]) -> Encoded:
-    """The pictures of clips at the first of `QUALITIES` that fits the budget, or the last.
-
-    A clip that is smaller when it is exact is so at any quality: pictures of events are, which also lose their edges
-    in lossy WebP, because that halves the resolution of colours.
-    """
-    small = [[shrunk(picture) for picture in clip] for clip in clips]
-    exact = [_bytes(clip, EXACT) for clip in small]
-
-    def total(quality: int) -> int:
-        return sum(min(_bytes(clip, quality), least) for clip, least in zip(small, exact, strict=True))
-
-    quality = next((quality for quality in QUALITIES if total(quality) <= BUDGET), QUALITIES[-1])
-    chosen = [EXACT if least <= _bytes(clip, quality) else quality for clip, least in zip(small, exact, strict=True)]
+    """The pictures of clips by the first of `PLANS` that fits the budget, or the last."""
+    plan, choices = PLANS[0], []
+    for plan in PLANS:
+        choices = [_choice(clip, plan) for clip in clips]
+        if sum(size for size, _ in choices) <= BUDGET:
+            break
+    small = [[shrunk(picture, plan.widest) for picture in clip] for clip in clips]
     return Encoded(
-        [[_base64(picture, each) for picture in clip] for clip, each in zip(small, chosen, strict=True)],
+        [[_base64(picture, quality) for picture in clip] for clip, (_, quality) in zip(small, choices, strict=True)],
         [(clip[0].shape[1], clip[0].shape[0]) for clip in small],
-        quality,
+        plan,
         any(one[0].shape != other[0].shape for one, other in zip(small, clips, strict=True)),
     )
 
 
-def shrunk(picture: UInt8[np.ndarray, "h w *c"]) -> UInt8[np.ndarray, "a b *c"]:
-    """The picture with its longer side `WIDEST` pixels at most, as means over areas."""
+def shrunk(picture: UInt8[np.ndarray, "h w *c"], widest: int) -> UInt8[np.ndarray, "a b *c"]:
+    """The picture with its longer side `widest` pixels at most, as means over areas."""
     height, width = picture.shape[:2]
-    factor = WIDEST / max(height, width)
+    factor = widest / max(height, width)
     if factor >= 1:
         return picture
     size = max(round(width * factor), 1), max(round(height * factor), 1)
     return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BOX))
 
 
-def _bytes(clip: Sequence[UInt8[np.ndarray, "h w *c"]], quality: int) -> int:
-    """What a clip takes, guessed from a few of its pictures."""
-    sample = clip[:: -(-len(clip) // SAMPLES)]
-    return round(sum(len(_webp(picture, quality)) for picture in sample) * len(clip) / len(sample))
+def _choice(clip: UInt8[np.ndarray, "n h w *c"], plan: Plan) -> tuple[int, int]:
+    """Bytes of a clip, guessed from a few of its pictures, and its quality.
+
+    A clip that is smaller when it is exact is so by any plan: pictures of events are, which also lose their edges in
+    lossy WebP, because that halves the resolution of colours.
+    """
+    sample = [shrunk(picture, plan.widest) for picture in clip[:: -(-len(clip) // SAMPLES)]]
+    sizes = {quality: sum(len(_webp(picture, quality)) for picture in sample) for quality in (EXACT, plan.quality)}
+    quality = min(sizes, key=sizes.__getitem__)
+    return sizes[quality] * len(clip) // len(sample), quality
 
 
 def _base64(picture: UInt8[np.ndarray, "h w *c"], quality: int) -> str:

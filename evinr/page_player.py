@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float64
 
-from evinr.page_pictures import EXACT, WIDEST, Encoded
+from evinr.page_pictures import EXACT, Encoded
 from evinr.scores import METRICS
 
 
@@ -36,8 +36,8 @@ def section(times: Float64[np.ndarray, " n"], panels: Sequence[Panel], pictures:
         f'<div class="name">{panel.name}</div><div class="now">{_now(panel.scores)}</div></figcaption></figure>'
         for panel, frames, (width, height) in zip(panels, pictures.clips, pictures.sizes, strict=True)
     )
-    how = "exact" if pictures.quality == EXACT else f"compressed (WebP, quality {pictures.quality})"
-    size = f" and shrunk to {WIDEST} pixels at most" if pictures.shrunk else ""
+    how = "exact" if pictures.plan.quality == EXACT else f"compressed (WebP, quality {pictures.plan.quality})"
+    size = f" and shrunk to {pictures.plan.widest} pixels at most" if pictures.shrunk else ""
     return f"""<section class="player{"" if len(times) > 1 else " still"}"
  style="--columns:{math.ceil(len(panels) / rows)}">
 <h2>Pictures</h2>

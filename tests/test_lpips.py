@@ -121,7 +121,7 @@ def test_its_gradient_is_that_of_finite_differences():
 
 
 def test_the_gradient_is_finite_where_features_vanish():
-    """Where no unit of a layer fires, the length is 0, whose root has no slope; the package's gradient is NaN there."""
+    """Where no unit of a layer fires, the length is 0, whose root has no slope: rectifiers must stop what comes of it."""
     with jax.enable_x64(True):
         params, (a, b) = network("alex", np.float64).params, map(jnp.asarray, pictures(32, 34))
         assert np.isfinite(slope(a, b, jax.tree.map(np.zeros_like, params))).all()

@@ -116,7 +116,8 @@ def test_corr_looks_past_factor_and_constant():
     np.testing.assert_allclose(fidelity.corr(-log_truth, TRUTH), -1, atol=1e-6)
     got = fidelity.corr(PREDICTION, TRUTH)
     by_numpy = [
-        np.corrcoef(a.ravel(), np.log(b.astype(np.float64) + 0.05).ravel())[0, 1] for a, b in zip(PREDICTION, TRUTH)
+        np.corrcoef(a.ravel(), np.log(b.astype(np.float64) + 0.05).ravel())[0, 1]
+        for a, b in zip(PREDICTION, TRUTH, strict=True)
     ]
     np.testing.assert_allclose(got, by_numpy, rtol=1e-9)
 

@@ -149,22 +149,28 @@ def test_pictures_that_take_too_much_are_compressed_and_the_page_says_so(monkeyp
     size = sum(len(each) for each in exact.clips[0]) * 3 / 4
     monkeypatch.setattr(page_pictures, "BUDGET", int(0.6 * size))
     lossy = page_pictures.encoded([clip, still])
-    assert lossy.quality in page_pictures.QUALITIES[1:]
+    assert lossy.plan in page_pictures.PLANS[1:-1]
     assert sum(len(each) for each in lossy.clips[0]) * 3 / 4 < 0.65 * size
     error = decoded(lossy.clips[0])[..., 0].astype(float) - clip
     assert 0.1 < np.sqrt(np.square(error).mean()) < 6
     np.testing.assert_array_equal(decoded(lossy.clips[1]), still)  # exact is smaller, so it stays so
     written = document(small(12, methods=1, truth=Clip("truth", clip)))
-    assert f"compressed (WebP, quality {lossy.quality})" in written
+    assert f"compressed (WebP, quality {lossy.plan.quality})" in written
 
 
 def test_wide_pictures_are_shrunk_and_the_page_says_so():
     wide = np.repeat(np.repeat(textured(1, 90, 160), 8, 1), 8, 2)
-    shrunk = page_pictures.shrunk(wide[0])
+    shrunk = page_pictures.shrunk(wide[0], 640)
     np.testing.assert_array_equal(shrunk, wide[0][::2, ::2])  # means of equal pixels
     page = document(Page("wide", [], np.zeros(1), [method("wide", wide, mse=0.1)], None, None))
     assert "shrunk to 640 pixels at most" in page and 'width="640" height="360"' in page
     assert "shrunk" not in document(small())
+
+
+def test_pictures_that_take_far_too_much_are_small(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(page_pictures, "BUDGET", 1000)
+    found = page_pictures.encoded([textured(2, 480, 640)])
+    assert found.plan == page_pictures.PLANS[-1] and found.sizes == [(320, 240)] and found.shrunk
 
 
 def test_a_page_of_four_methods_and_fifty_pictures_is_under_twenty_megabytes(tmp_path: Path):

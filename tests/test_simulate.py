@@ -97,7 +97,7 @@ def gaps(events: Events) -> np.ndarray:
 def test_events_times_thresholds_are_the_change_of_log_intensity(name: str, sensor: Sensor):
     """In every pixel, within one event, with the pixel's own thresholds, from the start to any time."""
     world = scenes.build(name, 30, 40, 5)
-    times = world.times(0.0, 0.1)
+    times = world.times(0.0, 0.103)
     events = simulate(world.light, times, sensor, 5)
     pixels = draw_pixels(sensor, 30 * 40, np.random.default_rng(5))
     for until in (times[len(times) // 2], times[-1]):
@@ -105,7 +105,7 @@ def test_events_times_thresholds_are_the_change_of_log_intensity(name: str, sens
         change = (world.light(float(until)) - world.light(0.0)).ravel()
         left = change - counts(seen, 1) * pixels.on + counts(seen, -1) * pixels.off
         assert (left < pixels.on + 1e-9).all() and (left > -pixels.off - 1e-9).all()
-        assert np.abs(change).max() > 0.5
+        assert np.abs(change).max() > 0.4
     assert events.count > 500
 
 
@@ -197,7 +197,7 @@ def test_shot_noise_has_the_rate_of_v2e(intensity: float):
     """Half for each polarity: rate / 2 (1 - 3/4 b), b = (255 I + 20) / 275 (v2e's code), times nominal over actual."""
     sensor = Sensor(0.2, 0.04, 0.0, 20.0)
     light = np.full((60, 70), np.log(intensity))
-    events = simulate(lambda t: light, np.linspace(0, 5, 3000), sensor, 4)
+    events = simulate(lambda t: light, np.linspace(0, 5, 1000), sensor, 4)
     pixels = draw_pixels(sensor, 4200, np.random.default_rng(4))
     rate = 20 / 2 * (1 - 0.75 * (255 * intensity + 20) / 275)
     for polarity, threshold in ((1, pixels.on), (-1, pixels.off)):
@@ -211,7 +211,7 @@ def test_shot_noise_has_the_rate_of_v2e(intensity: float):
 def test_the_photoreceptor_is_a_low_pass_of_first_order():
     """A step of 2 in log intensity is seen as 2 (1 - exp(-2 pi f b t)), b = (255 I + 20) / 275 of the intensity after it."""
     sensor = replace(PERFECT, contrast_threshold=0.01, bandwidth=10.0)
-    times = np.concatenate([[0, 1e-9], np.linspace(1e-3, 0.4, 800)])
+    times = np.concatenate([[0, 1e-9], np.linspace(1e-4, 0.4, 4000)])
     for after in (0.0, -3.0):
         events = simulate(lambda t, after=after: np.full((1, 1), after - 2 * (t == 0)), times, sensor)
         cutoff = 10 * (255 * np.exp(after) + 20) / 275
@@ -224,9 +224,9 @@ def test_a_slow_tone_passes_and_a_fast_one_is_damped():
     sensor, dim = replace(PERFECT, contrast_threshold=0.01, bandwidth=100.0), -9.0
     cutoff = 100 * (255 * np.exp(dim) + 20) / 275
     for tone in (0.5, 20.0):
-        times = np.linspace(0, 10 / tone, 4000)
+        times = np.linspace(0, 5 / tone, 1500)
         events = simulate(lambda t, tone=tone: np.full((1, 1), dim + np.sin(2 * np.pi * tone * t)), times, sensor)
-        late = events.t > 5 / tone
+        late = events.t > 3 / tone
         level = 0.01 * np.cumsum(events.p)
         assert abs(np.ptp(level[late]) / 2 * np.sqrt(1 + (tone / cutoff) ** 2) - 1) < 0.03
 

@@ -132,11 +132,7 @@ class Network(nn.Module):
 
 def _unit(features: Float[Array, "n h w c"]) -> Float[Array, "n h w c"]:
     """Features at each pixel divided by their length."""
-    squares = (features**2).sum(-1, keepdims=True)
-    some = squares > 0
-    # The root has no derivative at 0, and `where` does not stop one that is not a number.
-    length = jnp.where(some, jnp.sqrt(jnp.where(some, squares, 1)), 0)
-    return features / (length + EPSILON)
+    return features / (jnp.sqrt((features**2).sum(-1, keepdims=True)) + EPSILON)
 
 
 def distance(net: Lpips, a: Pictures, b: Pictures) -> Float64[np.ndarray, " n"]:

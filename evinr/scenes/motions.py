@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-Times = Float[np.ndarray, "*n"] | float
+Times = Float[np.ndarray, "..."] | float
 
 
 class Pose(NamedTuple):

@@ -1,13 +1,15 @@
 """Flat shapes with clean edges, painted one over another on a canvas of intensities."""
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
-from jaxtyping import Float, Float32
+from jaxtyping import Float32
 
-Coordinates = Float[np.ndarray, "*s"]
+Coordinates = np.ndarray
+"""How far points are down, or right, of a shape's middle, in units of its size."""
 Shape = Callable[[Coordinates, Coordinates], Coordinates]
-"""How far a point (down, right) is outside, in units of the shape's size; negative inside."""
+"""How far points (down, right) are outside, in units of the shape's size; negative inside."""
 Canvas = Float32[np.ndarray, "h w"]
 """Intensity of every texel; painted in place."""
 
@@ -29,14 +31,12 @@ def leaf(slim: float) -> Shape:
 
 def pebble(stretch: float, wobble: float, phase: float) -> Shape:
     """A disc gone soft."""
+    return partial(_outside_pebble, stretch, wobble, phase)
 
-    def outside(v: Coordinates, u: Coordinates) -> Coordinates:
-        angle = np.arctan2(v, u / stretch)
-        return (
-            np.hypot(v, u / stretch) - 1 - wobble * np.cos(2 * angle + phase) - wobble / 2 * np.cos(3 * angle - phase)
-        )
 
-    return outside
+def _outside_pebble(stretch: float, wobble: float, phase: float, v: Coordinates, u: Coordinates) -> Coordinates:
+    angle = np.arctan2(v, u / stretch)
+    return np.hypot(v, u / stretch) - 1 - wobble * (np.cos(2 * angle + phase) + np.cos(3 * angle - phase) / 2)
 
 
 def star(points: int) -> Shape:

@@ -35,7 +35,13 @@ def street(rng: np.random.Generator, height: int, width: int) -> World:
     wide = width / unit
     cars = [
         Car(row, rng.uniform(0, 2 * wide), pace * rng.uniform(0.85, 1.15), size)
-        for row, pace, size in ((126, 70, 0.7), (128, 95, 0.75), (137, -120, 0.9), (152, 190, 1.25), (156, 150, 1.3))
+        for row, pace, size in (
+            (126.0, 70, 0.7),
+            (128.0, 95, 0.75),
+            (137.0, -120, 0.9),
+            (152.0, 190, 1.25),
+            (156.0, 150, 1.3),
+        )
     ]
     rows = (np.arange(height)[:, None] - (height - 1) / 2) / unit + DESIGN / 2
     columns = (np.arange(width)[None, :] - (width - 1) / 2) / unit
@@ -67,18 +73,32 @@ def _pass(
         shade = 0.006 + 0.004 * np.clip(-v / 5, 0, 1) + 0.012 * glass
         picture[:, near] += cover * (shade - picture[:, near])
     front, back = at + ahead * 19.5 * size, at - ahead * 19.5 * size
+    for lamp in _lamps(car, front, back, ahead):
+        across = np.exp(-(((columns - lamp.column) / lamp.broad) ** 2))
+        picture += seen * lamp.amount * np.exp(-(((rows - lamp.row) / lamp.high) ** 2)) * across
 
-    def glow(row: float, column: float, high: float, broad: float, amount: float) -> None:
-        across = np.exp(-(((columns - column) / broad) ** 2))
-        picture[:] += seen * amount * np.exp(-(((rows - row) / high) ** 2)) * across
 
-    road = car.row + 8 * size
-    glow(car.row, front, 1.9 * size, 1.9 * size, 20.0)
-    glow(car.row, front, 7 * size, 7 * size, 0.06)
-    glow(car.row - 1, back, 1.5 * size, 1.3 * size, 1.5)
-    glow(road, front + ahead * 24 * size, 3.5 * size, 20 * size, 0.05)
-    glow(road + 5 * size, front, 9 * size, 2.2 * size, 0.05)
-    glow(road + 4 * size, back, 6 * size, 1.6 * size, 0.02)
+class Glow(NamedTuple):
+    """Light that falls off as a bell curve, up and down and to the sides."""
+
+    row: float
+    column: float
+    high: float
+    broad: float
+    amount: float
+
+
+def _lamps(car: Car, front: float, back: float, ahead: float) -> tuple[Glow, ...]:
+    """Head lamp with its haze, tail lamp, what lies in the head lamp's beam, and both mirrored in the road."""
+    size, road = car.size, car.row + 8 * car.size
+    return (
+        Glow(car.row, front, 1.9 * size, 1.9 * size, 20.0),
+        Glow(car.row, front, 7 * size, 7 * size, 0.06),
+        Glow(car.row - 1, back, 1.5 * size, 1.3 * size, 1.5),
+        Glow(road, front + ahead * 24 * size, 3.5 * size, 20 * size, 0.05),
+        Glow(road + 5 * size, front, 9 * size, 2.2 * size, 0.05),
+        Glow(road + 4 * size, back, 6 * size, 1.6 * size, 0.02),
+    )
 
 
 def _street(rng: np.random.Generator, height: int, width: int, px: float) -> Canvas:

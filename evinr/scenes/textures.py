@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from jaxtyping import Float32
@@ -23,11 +24,7 @@ def cards(rng: np.random.Generator, height: int, width: int, px: float) -> Canva
         shape, reach = (disc, 1.0) if rng.random() < 0.3 else (box(stretch), 1.0 + stretch)
         paper = np.exp(rng.uniform(np.log(0.05), np.log(0.95)))
         ink = paper * rng.choice([0.25, 0.5, 1.0, 1.0]) if paper > 0.2 else min(1.0, paper * rng.choice([1.0, 4.0]))
-        stripes = rng.choice([3.0, 6.0, 10.0])
-
-        def printed(v: Coordinates, u: Coordinates, paper=paper, ink=ink, stripes=stripes) -> Coordinates:
-            return paper + (ink - paper) * np.clip(0.5 + 3 * np.sin(stripes * u), 0, 1) * (np.abs(v) < 0.75)
-
+        printed = partial(_printed, paper, ink, rng.choice([3.0, 6.0, 10.0]))
         shadow = place[0] + 1.6 * px, place[1] + 1.6 * px
         paint(wall, shadow, size, angle, shape, 0.02, soft=3 * px, opacity=0.55, reach=reach)
         paint(wall, place, size, angle, shape, printed, reach=reach)
@@ -41,12 +38,7 @@ def pebbles(rng: np.random.Generator, height: int, width: int, px: float) -> Can
         size = px * min(2.2 / np.sqrt(rng.uniform(0.004, 1)), 30)  # density of sizes falls with their third power
         place, angle = (rng.uniform(0, height), rng.uniform(0, width)), rng.uniform(0, np.pi)
         shape = pebble(rng.uniform(1.0, 1.5), rng.uniform(0, 0.09), rng.uniform(0, 6.3))
-        tone, sun = np.exp(rng.normal(np.log(0.5), 0.5)), angle + 0.8
-
-        def rounded(v: Coordinates, u: Coordinates, tone=tone, sun=sun) -> Coordinates:
-            towards = -(v * np.cos(sun) + u * np.sin(sun))
-            return np.clip(tone * (0.85 + 0.45 * towards - 0.3 * (u * u + v * v)), 0.02, 1)
-
+        rounded = partial(_rounded, np.exp(rng.normal(np.log(0.5), 0.5)), angle + 0.8)
         shadow = place[0] + 0.12 * size, place[1] + 0.12 * size
         paint(ground, shadow, size, angle, shape, 0.02, soft=2 * px, opacity=0.6, reach=1.7)
         paint(ground, place, size, angle, shape, rounded, soft=1.2 * px, reach=1.7)
@@ -61,12 +53,7 @@ def leaves(rng: np.random.Generator, height: int, width: int, px: float) -> Canv
         near = number / count
         place, angle = (rng.uniform(0, height), rng.uniform(0, width)), rng.normal(0.6, 0.9)
         slim, size = (0.3, px * rng.uniform(5, 17) * (0.6 + 0.5 * near)) if rng.random() < 0.85 else (0.06, px * 26)
-        tone = np.exp(np.log(0.05) + 2.9 * near**1.3 + rng.normal(0, 0.3))
-
-        def ribbed(v: Coordinates, u: Coordinates, tone=tone, slim=slim) -> Coordinates:
-            rib = np.exp(-((v / 0.03) ** 2)) + 0.25 * np.cos(22 * (u + 0.8 * np.abs(v)))
-            return np.clip(tone * (0.85 + 0.25 * np.tanh(8 * v / slim) + 0.3 * rib), 0.02, 1)
-
+        ribbed = partial(_ribbed, np.exp(np.log(0.05) + 2.9 * near**1.3 + rng.normal(0, 0.3)), slim)
         shadow = place[0] + 2.5 * px, place[1] + 1.5 * px
         paint(thicket, shadow, size, angle, leaf(slim), 0.015, soft=4 * px, opacity=0.45)
         paint(thicket, place, size, angle, leaf(slim), ribbed, soft=px)
@@ -82,12 +69,17 @@ def bricks(rng: np.random.Generator, height: int, width: int, px: float) -> Canv
             tone = np.exp(rng.normal(np.log(0.3), 0.35))
             place = (row + 0.5) * course, (column + 0.5 * (row % 2)) * length + rng.normal(0, 0.3 * px)
             size = course / 2 - 1.1 * px
-
-            def worn(v: Coordinates, u: Coordinates, tone=tone) -> Coordinates:
-                return tone * (1 - 0.25 * v - 0.4 * np.clip(v - 0.8, 0, 1) + 0.4 * np.clip(-v - 0.8, 0, 1) + 0.02 * u)
-
             stretch = (length / 2 - 1.1 * px) / size
-            paint(wall, place, size, rng.normal(0, 0.008), box(stretch), worn, soft=1.5 * px, reach=1.2 * stretch)
+            paint(
+                wall,
+                place,
+                size,
+                rng.normal(0, 0.008),
+                box(stretch),
+                partial(_worn, tone),
+                soft=1.5 * px,
+                reach=1.2 * stretch,
+            )
     wall *= np.exp(0.07 * _noise(rng, (height, width), 0.8 * px) + 0.09 * _noise(rng, (height, width), 3.0 * px))
     return lit(rng, wall, px)
 
@@ -111,6 +103,28 @@ def lit(rng: np.random.Generator, canvas: Canvas, px: float) -> Canvas:
     grain = 0.035 * _noise(rng, canvas.shape, 0.6 * px) + 0.06 * _noise(rng, canvas.shape, 9 * px)
     sharp = canvas * light * np.exp(grain)
     return np.clip(gaussian_filter(sharp, 0.45 * px), 0.015, 1).astype(np.float32)
+
+
+def _printed(paper: float, ink: float, stripes: float, v: Coordinates, u: Coordinates) -> Coordinates:
+    """Stripes on paper."""
+    return paper + (ink - paper) * np.clip(0.5 + 3 * np.sin(stripes * u), 0, 1) * (np.abs(v) < 0.75)
+
+
+def _rounded(tone: float, sun: float, v: Coordinates, u: Coordinates) -> Coordinates:
+    """A stone, with the sun at that angle."""
+    towards = -(v * np.cos(sun) + u * np.sin(sun))
+    return np.clip(tone * (0.85 + 0.45 * towards - 0.3 * (u * u + v * v)), 0.02, 1)
+
+
+def _ribbed(tone: float, slim: float, v: Coordinates, u: Coordinates) -> Coordinates:
+    """A leaf."""
+    rib = np.exp(-((v / 0.03) ** 2)) + 0.25 * np.cos(22 * (u + 0.8 * np.abs(v)))
+    return np.clip(tone * (0.85 + 0.25 * np.tanh(8 * v / slim) + 0.3 * rib), 0.02, 1)
+
+
+def _worn(tone: float, v: Coordinates, u: Coordinates) -> Coordinates:
+    """A brick, with lit and shaded edges."""
+    return tone * (1 - 0.25 * v - 0.4 * np.clip(v - 0.8, 0, 1) + 0.4 * np.clip(-v - 0.8, 0, 1) + 0.02 * u)
 
 
 def _noise(rng: np.random.Generator, shape: tuple[int, int], grain: float) -> Float32[np.ndarray, "h w"]:
