@@ -85,7 +85,7 @@ def alone(predictions: Sequence[Prediction]) -> Truth:
     return Truth(times, None, float(times[0]))
 
 
-def in_cut(truth: Truth, cut: Cut | None) -> tuple[Int[np.ndarray, " n"], list[str]]:
+def in_cut(truth: Truth, protocol: Protocol, cut: Cut | None) -> tuple[Int[np.ndarray, " n"], list[str]]:
     """Which frames the cut keeps, and what is to be said of it. Raises InputError where it keeps none."""
     frames = np.arange(len(truth.times))
     if truth.images is None:
@@ -93,7 +93,8 @@ def in_cut(truth: Truth, cut: Cut | None) -> tuple[Int[np.ndarray, " n"], list[s
     if cut is None:
         return frames, []
     since = np.round(truth.times - truth.start, 9)  # nanoseconds: the cuts count both ends
-    frames = np.flatnonzero((since >= cut.start) & (since <= cut.end))
+    counted = frames if protocol.last_frame else frames[:-1]
+    frames = counted[(since[counted] >= cut.start) & (since[counted] <= cut.end)]
     if not frames.size:
         raise InputError(
             f"none of the {len(since)} frames ({since[0]:g} to {since[-1]:g} s after the start) lies in the cut of "
@@ -104,7 +105,7 @@ def in_cut(truth: Truth, cut: Cut | None) -> tuple[Int[np.ndarray, " n"], list[s
 
 def choose(prediction: Prediction, truth: Truth, protocol: Protocol, cut: Cut | None) -> Chosen:
     """The frames that count, and the times to ask for: a continuous prediction is asked at the frames' own."""
-    frames, notes = in_cut(truth, cut)
+    frames, notes = in_cut(truth, protocol, cut)
     wanted = truth.times[frames]
     if prediction.times is None:
         near = (wanted >= prediction.span.start) & (wanted <= prediction.span.end)

@@ -54,6 +54,8 @@ def shifted(prediction: Prediction, seconds: float) -> Prediction:
     span = Span(prediction.span.start + seconds, prediction.span.end + seconds)
     if times is None:
         # The ends of the span come back exactly: what lies a rounding outside is at the end.
-        return Prediction(prediction.kind, span, None, lambda asked: prediction.at(np.clip(asked - seconds, *prediction.span)))
+        return Prediction(
+            prediction.kind, span, None, lambda asked: prediction.at(np.clip(asked - seconds, *prediction.span))
+        )
     moved = times + seconds
     return Prediction(prediction.kind, span, moved, lambda asked: prediction.at(times[np.searchsorted(moved, asked)]))

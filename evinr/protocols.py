@@ -23,6 +23,8 @@ class Protocol:
     """Where it is defined."""
     cuts: Literal["evreal", "none"]
     """Which part of a known sequence is scored: EVREAL's table, or all of it."""
+    last_frame: bool
+    """Whether the last frame of a known sequence counts; EVREAL's loader has no window of events for it."""
     tolerance: float
     """Seconds between a frame and the prediction scored against it, at most."""
     normalisation: Literal["own", "log affine"]
@@ -40,6 +42,7 @@ EVREAL_2024 = Protocol(
     name="evreal-2024",
     source="EVREAL (Ercan et al., CVPRW 2023), code of April 2024, config std: eval.py, utils/eval_metrics.py",
     cuts="evreal",
+    last_frame=False,
     tolerance=1e-3,
     normalisation="own",
     equalisation="none",
@@ -48,8 +51,10 @@ EVREAL_2024 = Protocol(
 )
 EVREAL_2023 = Protocol(
     name="evreal-2023",
-    source="EVREAL before its commit 68b13a7 of 27 August 2023: SSIM without data_range",
+    source="EVREAL before its commit 68b13a7 of 27 August 2023: SSIM without data_range (its frames whose last event was more "
+    "than 1 ms earlier were left out, until March 2024; here they count)",
     cuts="evreal",
+    last_frame=False,
     tolerance=1e-3,
     normalisation="own",
     equalisation="none",
@@ -59,8 +64,9 @@ EVREAL_2023 = Protocol(
 LEGACY_ETNET = Protocol(
     name="legacy-etnet",
     source="ET-Net (Weng et al., ICCV 2021), utils/compute_infer_loss.py and scripts/eval.py; its cuts are in a supplement "
-    "that could not be had, so EVREAL's stand in",
+    "that could not be had, so EVREAL's stand in, as do its tolerance and its clipping",
     cuts="evreal",
+    last_frame=False,
     tolerance=1e-3,
     normalisation="own",
     equalisation="none",
@@ -71,6 +77,7 @@ ALIGNED = Protocol(
     name="aligned",
     source="evinr: what events cannot know, one factor and one constant of log intensity, is taken from the truth",
     cuts="none",
+    last_frame=True,
     tolerance=1e-3,
     normalisation="log affine",
     equalisation="none",

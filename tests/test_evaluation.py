@@ -118,6 +118,10 @@ def test_cuts_count_both_ends_from_the_start():
     result = evaluate(prediction, late, None, EVREAL_2024, cut=cut)
     np.testing.assert_allclose(result.times, [5.1, 5.2])
     assert any("a set" in note and "2 of 4" in note for note in result.notes)
+    # The last frame of the recording, at 0.4 s, has no window of events at EVREAL; it counts under our own protocol.
+    to_the_end = Cut("a set", 0.3, np.inf)
+    np.testing.assert_allclose(evaluate(prediction, late, None, EVREAL_2024, cut=to_the_end).times, [5.2])
+    np.testing.assert_allclose(evaluate(prediction, late, None, ALIGNED, cut=to_the_end).times, [5.2, 5.3])
     with pytest.raises(InputError, match="none of the 4 frames .* lies in the cut of a set, 2 to 3 s.*--whole"):
         evaluate(prediction, late, None, EVREAL_2024, cut=Cut("a set", 2, 3))
 

@@ -140,6 +140,15 @@ def test_evreal_s_own_equalisation(how: Equalisation):
     np.testing.assert_allclose(got[PLACES], places, atol=2e-6)
 
 
+def test_evreal_s_own_contrast_limit():
+    """On tiles large enough for the limit of 2 to be more than one pixel a bin."""
+    y, x = np.mgrid[:180, :240]
+    picture = 0.45 + 0.3 * np.sin(0.31 * x + 0.4) + 0.22 * np.cos(0.21 * y - 0.15 * x)
+    got = equalise(np.clip(picture, 0, 1).astype(np.float32)[None], "clahe")[0]
+    places = [got.mean(), got.std(), got[90, 120], got[17, 200]]
+    np.testing.assert_allclose(places, [0.48718777, 0.29525423, 0.63529414, 0.40392160], atol=2e-6)
+
+
 def test_equalised_is_named_by_the_protocols():
     assert set(get_args(Equalisation)) == {"none", *EQUALISED}
     assert equalise(PREDICTION, "none") is PREDICTION

@@ -31,7 +31,7 @@ def run(command: Compare, argv: Sequence[str]) -> int:
     rules, truth = scoring.rules(command.scoring, source.name_of(command.source)), source.truth(given)
     if truth is not None:
         try:
-            in_cut(truth, rules.cut)  # before anything is fitted
+            in_cut(truth, rules.protocol, rules.cut)  # before anything is fitted
         except InputError as error:
             raise InputError(f"{command.source}: {error}") from None
     about = {part: given.about.get(part) for part in ("source", "sha256", "format", "version")}

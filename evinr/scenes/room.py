@@ -44,17 +44,17 @@ def _room(rng: np.random.Generator, height: int, width: int, px: float) -> Canva
 def _window(rng: np.random.Generator, room: Canvas, px: float, middle: tuple[float, float]) -> None:
     """Sky and sun, trees on a hill, and the frame before them."""
     place, size, stretch = (middle[0] * px, middle[1] * px), 54 * px, 0.9
-    sky = 14 * clouds(rng, room.shape[0], room.shape[1], px) ** 0.5
-    v, u = np.mgrid[: room.shape[0], : room.shape[1]].astype(np.float32) / px
-    far = np.hypot(v - middle[0] + 24, u - middle[1] - 18)
+    tall, wide = int(2 * size) + 4, int(2 * stretch * size) + 4
+    v, u = np.mgrid[:tall, :wide].astype(np.float32) / px - np.array([tall, wide])[:, None, None] / 2 / px
+    far = np.hypot(v + 24, u - 18)
+    sky = 14 * clouds(rng, tall, wide, px) ** 0.5
     sky = sky + 40 * np.exp(-far / 14) + 600 * np.exp(-far / 3) + SUN * np.clip(5.5 - far, 0, 1)
-    trees = 7 * leaves(rng, room.shape[0], room.shape[1], 0.55 * px)
-    edge = middle[0] + 18 + 5 * np.sin(u / 9) + 3 * np.sin(u / 3.7 + 1) + 1.5 * np.sin(u / 1.3)
-    outside = np.where(v > edge, trees, sky)
+    hill = 18 + 5 * np.sin(u / 9) + 3 * np.sin(u / 3.7 + 1) + 1.5 * np.sin(u / 1.3)
+    outside = np.where(v > hill, 7 * leaves(rng, tall, wide, 0.55 * px), sky)
 
     def shown(rows: Coordinates, columns: Coordinates) -> Coordinates:
-        down = np.clip(np.rint(place[0] + size * rows).astype(int), 0, room.shape[0] - 1)
-        right = np.clip(np.rint(place[1] + size * columns).astype(int), 0, room.shape[1] - 1)
+        down = np.clip(np.rint(tall / 2 + size * rows).astype(int), 0, tall - 1)
+        right = np.clip(np.rint(wide / 2 + size * columns).astype(int), 0, wide - 1)
         return outside[down, right]
 
     paint(room, place, size + 5 * px, 0.0, box(stretch), 0.05, reach=1.6)

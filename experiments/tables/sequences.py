@@ -60,7 +60,7 @@ def sequence(
         if before.get("made") == made:
             return from_json(before, plan.protocol)
     began = time.monotonic()
-    walked = walk(stream, name, plan.read, cut, plan.window, plan.limit or inf)
+    walked = walk(stream, name, plan.read, cut, plan.window, plan.limit or inf, cut is None or plan.protocol.last_frame)
     evaluation = scored(walked, plan.config, plan.protocol, plan.lpips, plan.camera, advance)
     evaluation = evaluation._replace(notes=(*evaluation.notes, *walked.notes))
     out.parent.mkdir(parents=True, exist_ok=True)

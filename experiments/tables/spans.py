@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import pairwise
 from math import inf
 from typing import NamedTuple
 
@@ -39,8 +40,11 @@ class Walk(NamedTuple):
     """What was assumed; complete when the pieces have been read."""
 
 
-def walk(stream: Stream, name: str, options: ReadOptions, cut: Cut | None, window: float, limit: float) -> Walk:
+def walk(
+    stream: Stream, name: str, options: ReadOptions, cut: Cut | None, window: float, limit: float, last_frame: bool
+) -> Walk:
     """Spans of `window` seconds over the cut, or over all where there is none, but at most over its first `limit` seconds.
+    Without `last_frame` the recording's last one is left out of what is read to the end.
 
     A span goes on until it has as many events as a fit needs, the last one beyond them.
 
@@ -54,7 +58,10 @@ def walk(stream: Stream, name: str, options: ReadOptions, cut: Cut | None, windo
     end = min(start + (cut.end if cut else inf), begin + limit)
     passage = Passage(stream, replace(options, t_start=begin, t_end=None if end == inf else end), name)
     notes: list[str] = []
-    return Walk(start, _pieces(passage, size, begin, cut, window, notes), notes)
+    shots = _shots(passage, notes)  # begins when it is first asked: the passage knows its origin by then
+    if end == inf and not last_frame:
+        shots = (shot for shot, _ in pairwise(shots))
+    return Walk(start, _pieces(passage, size, shots, begin, cut, window, notes), notes)
 
 
 def beginning(stream: Stream, name: str, options: ReadOptions) -> float:
@@ -65,9 +72,14 @@ def beginning(stream: Stream, name: str, options: ReadOptions) -> float:
 
 
 def _pieces(
-    passage: Passage, size: SensorSize, begin: float, cut: Cut | None, window: float, notes: list[str]
+    passage: Passage,
+    size: SensorSize,
+    shots: Iterator[tuple[float, np.ndarray]],
+    begin: float,
+    cut: Cut | None,
+    window: float,
+    notes: list[str],
 ) -> Iterator[Piece]:
-    shots = _shots(passage, notes)  # begins when it is first asked: the passage knows its origin by then
     ahead, asked = None, False
     try:
         for edge, blocks in _spans(passage, begin, window):

@@ -20,9 +20,9 @@ from evinr.cuts import TABLES, Cut
 from evinr.evaluation import ALONE, pool
 from evinr.events import InputError
 from evinr.files import write_json
+from evinr.metrics.lpips import load
 from evinr.protocols import PROTOCOLS
 from evinr.scores import Evaluation
-from evinr.weights.lpips import load
 from experiments.benchmarks.machine import machine, provenance
 from experiments.tables.printed import counted, grouped, table
 from experiments.tables.published import ROWS
