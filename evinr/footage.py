@@ -125,7 +125,7 @@ def _reel(
 
 def _linear(
     image: Shaped[np.ndarray, "h w *c"], gamma: float | None, size: tuple[int, int] | None
-) -> Float[np.ndarray, "h w"]:
+) -> Float[np.ndarray, "H W"]:
     """Gray intensity from 0 to 1."""
     levels = np.arange(np.iinfo(image.dtype).max + 1) / np.iinfo(image.dtype).max
     if gamma is None:

@@ -32,7 +32,8 @@ def table(names: Sequence[str], means: Sequence[Mapping[str, Mean]]) -> str:
     return (
         '<div class="scroll" role="region" aria-label="table of scores" tabindex="0">'
         f'<table><thead><tr><th scope="col">method</th>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
-        '<p class="soft">Means over pictures, with 95 % confidence intervals; the best of a column is bold.</p>'
+        '<p class="soft">Means over all pictures that were scored, with 95 % confidence intervals; '
+        "the best of a column is bold.</p>"
         f'<details><summary>What the metrics mean</summary><dl class="legend">{meanings}</dl></details>'
     )
 

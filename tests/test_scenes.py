@@ -94,13 +94,13 @@ def test_the_room_spans_decades_and_the_lamps_outshine_the_street():
 
 
 def test_lamps_flicker_at_twice_the_mains_and_the_sign_at_its_own_rate():
-    world = scenes.build("flicker", 90, 120, 0)
-    times = np.arange(0, 0.2, 1 / 2400)
+    world = scenes.build("flicker", 60, 80, 0)
+    times = np.arange(0, 0.2, 1 / 1200)
     light = np.exp(frames(world, times))
     spectrum = np.abs(np.fft.rfft(light - light.mean(0), axis=0))
-    frequency = np.fft.rfftfreq(len(times), 1 / 2400)
-    found = frequency[20 + spectrum[20:].argmax(axis=0)]  # above 100 Hz - 1 / 0.2 s
-    strong = spectrum[20:].max(axis=0) > 10
+    frequency = np.fft.rfftfreq(len(times), 1 / 1200)
+    found = frequency[20 + spectrum[20:].argmax(axis=0)]  # from 100 Hz on
+    strong = spectrum[20:].max(axis=0) > 5
     assert set(np.round(found[strong], 3)) == {100.0, 120.0}
 
 
