@@ -175,10 +175,13 @@ def score(
     lpips: Lpips | None,
 ) -> Evaluation:
     """The numbers of what is shown. Raises InputError where there are neither pictures nor events to score against."""
+    notes = [*chosen.notes, *shown.notes]
+    if events is not None and (why := _useless(events, chosen.times, shown)):
+        notes.append(f"no replay, no sharpness: {why}")
+        events = None
     scores = _scores(shown, chosen.times, events, protocol, lpips)
     if not scores:
         raise InputError("neither frames nor events to score against: give a recording that has one of them")
-    notes = [*chosen.notes, *shown.notes]
     means = {name: _mean(name, values, notes) for name, values in scores.items()}
     if lpips is None and shown.truth is not None:
         means["lpips"] = Mean(None, None, None)
@@ -191,6 +194,16 @@ def score(
     for name, values in scores.items():
         frames[name][scored] = values
     return Evaluation(protocol, truth.times[chosen.frames], scored, frames, means, tuple(notes))
+
+
+def _useless(events: Events, times: Float64[np.ndarray, " m"], shown: Shown) -> str | None:
+    """Why events cannot be compared with, if they cannot."""
+    height, width = shown.pictures.shape[1:]
+    if (events.height, events.width) != (height, width):
+        return f"the sensor is {events.width} x {events.height}, the predictions {width} x {height}"
+    if len(times) > 1 and not events.between(float(times[0]), float(times[-1])).count:
+        return f"there are no events from {times[0]:.6f} to {times[-1]:.6f} s"
+    return None
 
 
 def _scores(

@@ -26,7 +26,9 @@ METRICS = {
     "lpips": Metric("LPIPS", "lower", "learned perceptual distance"),
     "corr": Metric("corr", "higher", "Pearson correlation of log intensity with log(truth + 0.05)"),
     "temporal": Metric(
-        "TC", "lower", "temporal consistency: what changes from frame to frame beyond the truth's motion"
+        "TC",
+        "lower",
+        "temporal consistency: what changes from frame to frame beyond the truth's motion; blur and blanks score well",
     ),
     "replay": Metric(
         "replay", "lower", "event-replay error: 0 explains every event, 1 is a still picture; needs no truth"

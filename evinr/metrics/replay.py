@@ -34,12 +34,12 @@ Slopes = tuple[float, float]
 
 
 class ReplayError(NamedTuple):
-    """How much of the events a reconstruction does not explain: 0 nothing, 1 as much as a still picture."""
+    """The part of the events that a reconstruction leaves unexplained: 0 explains all, 1 no more than a still picture."""
 
     intervals: Float64[np.ndarray, " n-1"]
     """Of each interval between two times: wrong events over the mean number of recorded ones in an interval."""
     error: float
-    """Their mean, at most about 1: a prediction that is better not replayed at all counts as a still picture."""
+    """Their mean, at most 1: a prediction that is better not replayed at all counts as a still picture."""
     up: float
     """Contrast threshold of events of polarity +1 in units of the log intensity; infinite where nothing is explained."""
     down: float

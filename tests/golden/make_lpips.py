@@ -10,15 +10,15 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import torch
+import torch  # pyright: ignore[reportMissingImports]
 
 # torchvision of PyPI cannot load its compiled part beside another build of torch; it only has to find these names.
 operators = torch.library.Library("torchvision", "DEF")
 for operator in ("nms", "qnms"):
     operators.define(f"{operator}(Tensor a) -> Tensor")
 
-import lpips  # noqa: E402
-import torchvision  # noqa: E402
+import lpips  # noqa: E402 # pyright: ignore[reportMissingImports]
+import torchvision  # noqa: E402 # pyright: ignore[reportMissingImports]
 
 sys.path.insert(0, str(Path(__file__).parent))
 from lpips_rule import SIZES, pictures, weights  # noqa: E402

@@ -8,7 +8,7 @@ from collections import OrderedDict
 from pathlib import Path
 
 import numpy as np
-import torch
+import torch  # pyright: ignore[reportMissingImports]
 
 
 def main() -> None:
@@ -27,7 +27,7 @@ def main() -> None:
                 if tensor.dtype == torch.bfloat16:
                     numbers = numbers.view(torch.int16)
                 kept[f"{file}/{entry}"] = numbers.numpy()
-    np.savez_compressed(Path(__file__).with_name("torch_files.npz"), **kept)
+    np.savez_compressed(Path(__file__).with_name("torch_files.npz"), **kept)  # pyright: ignore[reportArgumentType]
 
 
 def checkpoint(old: bool) -> dict[str, object]:
