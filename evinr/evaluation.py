@@ -21,7 +21,7 @@ from evinr.protocols import Normalisation, Protocol
 from evinr.scores import METRICS, Evaluation, Mean
 
 DARK = 0.05
-"""Added to pictures before the logarithm: black has none (DESIGN section 4)."""
+"""Added to pictures before the logarithm: black has none."""
 ALONE = 50
 """Intervals between the times at which a continuous prediction is looked at where there are no frames."""
 FIRST_HAS_NONE = ("temporal", "replay")

@@ -8,8 +8,11 @@ from rich.console import Console
 
 from evinr import render, report
 from evinr.cli.commands import Fit
-from evinr.cli.source import Source
+from evinr.cli.source import Source, truth
+from evinr.prediction import of_reconstruction
+from evinr.protocols import ALIGNED
 from evinr.reconstruction import Reconstruction
+from evinr.scores import METRICS
 from evinr.simulate import Scene
 from evinr.tonemap import ToneMap, expose, picture
 
@@ -32,7 +35,7 @@ def write(command: Fit, console: Console, folder: Path, source: Source, result: 
         report.video(folder / "video.mp4", render.pictures(result, times, command.tone), command.fps, advance)
     _contact_sheet(folder / "preview.png", source, result, command.tone)
     if source.truth is not None:
-        _tell_scores(console, source.truth, result)
+        _tell_scores(console, source, result)
 
 
 def _contact_sheet(path: Path, source: Source, result: Reconstruction, tone: ToneMap) -> None:
@@ -54,14 +57,14 @@ def _contact_sheet(path: Path, source: Source, result: Reconstruction, tone: Ton
     report.contact_sheet(path, times.tolist(), [events, ours, *beside])
 
 
-def _tell_scores(console: Console, truth: Scene, result: Reconstruction) -> None:
-    from evinr.score import score  # 0.5 s of scikit-image, for the demo only
+def _tell_scores(console: Console, source: Source, result: Reconstruction) -> None:
+    from evinr.evaluation import evaluate  # 0.5 s of libraries, for the demo only
 
-    times = _inner_times(result)
-    ours = result.log_intensity(times)
-    scores = score(ours.mean(-1) if ours.ndim == 4 else ours, _seen(truth, times))
-    told = ", ".join(f"{name} {value:.3f}" for name, value in scores._asdict().items())
-    console.print(f"  against the truth: {told}")
+    known = truth(source)
+    assert known is not None
+    means = evaluate(of_reconstruction(result), known, source.events, ALIGNED).means
+    told = ", ".join(f"{METRICS[name].title} {means[name].value:.3f}" for name in ("corr", "ssim", "mse", "replay"))
+    console.print(f"  against the truth: {told} (see `evinr compare`)")
 
 
 def _inner_times(result: Reconstruction) -> np.ndarray:

@@ -19,7 +19,7 @@ from converters import Frames, read
 from evinr import siren
 from evinr.config import DEFAULT, PAPER, FitConfig
 from evinr.fitting import CHUNK, fit, initial, schedule, steps, target, window
-from evinr.score import Scores, score
+from experiments.benchmarks.design_score import Scores, score
 from experiments.benchmarks.fresh import fresh, start_backend
 from experiments.benchmarks.machine import RESULTS, save
 

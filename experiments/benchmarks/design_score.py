@@ -1,4 +1,4 @@
-"""How near a reconstruction is to pictures of the truth, as DESIGN section 4 scores it.
+"""How near a reconstruction is to a camera's frames, as the README's table of slider_depth has it.
 
 Events fix log intensity up to a constant and a factor, so every score looks past those two.
 """
