@@ -1,6 +1,6 @@
 """Scores of a prediction under a protocol: which frames, which pictures, which numbers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -24,8 +24,14 @@ DARK = 0.05
 """Added to pictures before the logarithm: black has none."""
 ALONE = 50
 """Intervals between the times at which a continuous prediction is looked at where there are no frames."""
+Told = Callable[[str, float], None]
+"""Is told which metric comes next, and what part of the work is behind."""
 FIRST_HAS_NONE = ("temporal", "replay")
 """Metrics of a frame and the one before it."""
+
+
+def silent(metric: str, done: float) -> None:
+    """For who need not know."""
 
 
 class Chosen(NamedTuple):
@@ -58,6 +64,7 @@ def evaluate(
     cut: Cut | None = None,
     lpips: Lpips | None = None,
     normalisation: Normalisation | None = None,
+    told: Told = silent,
 ) -> Evaluation:
     """Score a prediction at the times of `truth`.
 
@@ -70,7 +77,7 @@ def evaluate(
     """
     chosen = choose(prediction, truth, protocol, cut)
     shown = show(prediction, truth, chosen, protocol, normalisation)
-    return score(shown, chosen, truth, events, protocol, lpips)
+    return score(shown, chosen, truth, events, protocol, lpips, told)
 
 
 def alone(predictions: Sequence[Prediction]) -> Truth:
@@ -173,15 +180,20 @@ def score(
     events: Events | None,
     protocol: Protocol,
     lpips: Lpips | None,
+    told: Told = silent,
 ) -> Evaluation:
     """The numbers of what is shown. Raises InputError where there are neither pictures nor events to score against."""
     notes = [*chosen.notes, *shown.notes]
     if events is not None and (why := _useless(events, chosen.times, shown)):
         notes.append(f"no replay, no sharpness: {why}")
         events = None
-    scores = _scores(shown, chosen.times, events, protocol, lpips)
-    if not scores:
+    measures = _measures(shown, chosen.times, events, protocol, lpips)
+    if not measures:
         raise InputError("neither frames nor events to score against: give a recording that has one of them")
+    scores = {}
+    for name, measure in measures.items():
+        told(METRICS[name].title, len(scores) / len(measures))
+        scores[name] = measure()
     means = {name: _mean(name, values, notes) for name, values in scores.items()}
     if lpips is None and shown.truth is not None:
         means["lpips"] = Mean(None, None, None)
@@ -206,31 +218,31 @@ def _useless(events: Events, times: Float64[np.ndarray, " m"], shown: Shown) -> 
     return None
 
 
-def _scores(
+def _measures(
     shown: Shown, times: Float64[np.ndarray, " m"], events: Events | None, protocol: Protocol, lpips: Lpips | None
-) -> dict[str, Float[np.ndarray, " m"]]:
-    pictures, truth = shown.pictures, shown.truth
-    scores = {}
+) -> dict[str, Callable[[], Float[np.ndarray, " m"]]]:
+    """What can be measured, by name: one score for each time."""
+    log_intensity, pictures, truth, _ = shown
+    measures = {}
     if truth is not None:
         similarity = {
             "ssim": fidelity.ssim,
             "ssim_legacy": fidelity.ssim_legacy,
             "ssim_uniform": fidelity.ssim_uniform,
         }[protocol.ssim]
-        scores["mse"] = fidelity.mse(pictures, truth)
-        scores["psnr"] = fidelity.psnr(pictures, truth)
-        scores[protocol.ssim] = similarity(pictures, truth)
+        measures["mse"] = lambda: fidelity.mse(pictures, truth)
+        measures["psnr"] = lambda: fidelity.psnr(pictures, truth)
+        measures[protocol.ssim] = lambda: similarity(pictures, truth)
         if lpips is not None:
-            scores["lpips"] = distance(lpips, pictures, truth)
-        scores["corr"] = fidelity.corr(shown.log_intensity, truth)
+            measures["lpips"] = lambda: distance(lpips, pictures, truth)
+        measures["corr"] = lambda: fidelity.corr(log_intensity, truth)
         if len(times) > 1:
-            scores["temporal"] = temporal_consistency(pictures, truth)
+            measures["temporal"] = lambda: temporal_consistency(pictures, truth)
     if events is not None:
         if len(times) > 1:
-            replayed = event_replay_error(shown.log_intensity, times, events)
-            scores["replay"] = np.concatenate([[np.nan], replayed.intervals])
-        scores["sharpness"] = edge_sharpness(pictures, times, events)
-    return scores
+            measures["replay"] = lambda: np.append(np.nan, event_replay_error(log_intensity, times, events).intervals)
+        measures["sharpness"] = lambda: edge_sharpness(pictures, times, events)
+    return measures
 
 
 def _mean(name: str, values: Float64[np.ndarray, " m"], notes: list[str]) -> Mean:

@@ -24,9 +24,9 @@ def bar(console: Console, text: str) -> Progress:
 
 
 @contextmanager
-def progress(console: Console, what: str, count: int, unit: str = "frames") -> Iterator[Callable[[int], None]]:
-    """Shows a bar over `count` frames, or whatever, while the function it gives is told of those done."""
-    with bar(console, f"{{task.completed}} of {{task.total}} {unit}, left") as shown:
+def progress(console: Console, what: str, count: int) -> Iterator[Callable[[int], None]]:
+    """Shows a bar over `count` frames while the function it gives is told of those done."""
+    with bar(console, "{task.completed} of {task.total} frames, left") as shown:
         task = shown.add_task(what, total=count)
         yield lambda done: shown.advance(task, done)
 

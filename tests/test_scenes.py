@@ -138,10 +138,10 @@ def gray(*values: int, dtype: type = np.uint8) -> list[np.ndarray]:
 
 
 def test_light_of_footage_goes_in_a_line_of_its_logarithm(tmp_path):
-    footage = open_footage(write_pictures(tmp_path / "a", gray(10, 188, 255), [7.0, 7.1, 7.3]))
+    footage = open_footage(write_pictures(tmp_path / "a", gray(10, 60, 255), [7.0, 7.1, 7.3]))
     assert (footage.height, footage.width, footage.count) == (20, 30, 3) and abs(footage.seconds - 0.3) < 1e-9
-    # IEC 61966-2-1: 10 / 255 / 12.92 below the toe, ((0.737 + 0.055) / 1.055)^2.4 above it.
-    logs = np.log(np.array([10 / 255 / 12.92, ((188 / 255 + 0.055) / 1.055) ** 2.4, 1.0]) + DARK)
+    # IEC 61966-2-1: 10 / 255 / 12.92 below the toe, ((0.235 + 0.055) / 1.055)^2.4 above it.
+    logs = np.log(np.array([10 / 255 / 12.92, ((60 / 255 + 0.055) / 1.055) ** 2.4, 1.0]) + DARK)
     for t, expected in (
         (0.0, logs[0]),
         (0.1, logs[1]),

@@ -1,5 +1,6 @@
 """`evinr evaluate`: any prediction against a recording, under a named protocol."""
 
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -23,7 +24,7 @@ def run(command: Evaluate) -> int:
     predicted = prediction_files.read(command.prediction, command.timestamps, command.values)
     given = source.read(command.truth, command.read, 0, console)
     try:
-        with console.status("scoring"):
+        with scoring.progress(console) as advance:
             prediction = scoring.on_the_clock(predicted, given, command.offset)
             evaluation = evaluate(
                 prediction,
@@ -33,6 +34,7 @@ def run(command: Evaluate) -> int:
                 cut=rules.cut,
                 lpips=rules.lpips,
                 normalisation=command.normalisation,
+                told=partial(advance, 0),
             )
     except InputError as error:
         raise InputError(f"{command.prediction}: {error}") from None

@@ -3,7 +3,8 @@ table, JSON and CSV."""
 
 import csv
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -23,6 +24,7 @@ from evinr.files import whole
 from evinr.metrics.lpips import Lpips, load
 from evinr.prediction import Prediction, shifted
 from evinr.protocols import PROTOCOLS, Protocol
+from evinr.report import bar
 from evinr.scores import METRICS, Evaluation, Mean
 
 
@@ -74,6 +76,16 @@ def read(path: Path, source: Source) -> tuple[Prediction, tuple[str, ...]]:
     """A prediction as `compare` and `report` take them, and what was assumed."""
     given = prediction_files.read(path, None, "auto")
     return on_the_clock(given, source, 0.0), given.assumptions
+
+
+@contextmanager
+def progress(console: Console, methods: int = 1) -> Iterator[Callable[[int, str, float], None]]:
+    """Shows how far the scoring is, while the function it gives is told the method's number, the metric, and what part of
+    that method is done."""
+    with bar(console, "{task.percentage:3.0f} %, left") as shown:
+        task = shown.add_task("scoring", total=methods)
+        yield lambda number, metric, done: shown.update(task, description=metric, completed=number + done)
+        shown.update(task, description="scored", completed=methods)
 
 
 def tell(console: Console, protocol: Protocol, said: str) -> None:

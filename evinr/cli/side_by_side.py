@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,7 +15,6 @@ from evinr.cli import scoring, source
 from evinr.cli.source import Source
 from evinr.evaluation import alone, choose, score, show
 from evinr.events import Events, InputError
-from evinr.prediction import Prediction, Truth
 from evinr.scores import Evaluation
 
 EVENTS_PER_PIXEL = 0.1
@@ -59,31 +59,20 @@ def scored(console: Console, paths: Mapping[str, Path], given: Source, rules: sc
     read = {title: scoring.read(path, given) for title, path in paths.items()}
     truth = source.truth(given) or alone([prediction for prediction, _ in read.values()])
     methods = {}
-    with report.progress(console, "scoring", len(read), "methods") as advance:
-        for title, (prediction, assumptions) in read.items():
+    with scoring.progress(console, len(read)) as advance:
+        for number, (title, (prediction, assumptions)) in enumerate(read.items()):
             try:
-                methods[title] = _seen(paths[title], assumptions, prediction, truth, given.events, rules)
+                chosen = choose(prediction, truth, rules.protocol, rules.cut)
+                shown = show(prediction, truth, chosen, rules.protocol, None)
+                told = partial(advance, number)
+                evaluation = score(shown, chosen, truth, given.events, rules.protocol, rules.lpips, told)
             except InputError as error:
                 raise InputError(f"{paths[title]}: {error}") from None
-            advance(1)
+            methods[title] = Seen(paths[title], assumptions, evaluation, shown.pictures, shown.truth)
     result = SideBySide(source.name_of(given.about["source"]), rules, methods)
     scoring.tell(console, rules.protocol, rules.said)
     scoring.table(console, result.evaluations)
     return result
-
-
-def _seen(
-    path: Path,
-    assumptions: tuple[str, ...],
-    prediction: Prediction,
-    truth: Truth,
-    events: Events,
-    rules: scoring.Rules,
-) -> Seen:
-    chosen = choose(prediction, truth, rules.protocol, rules.cut)
-    shown = show(prediction, truth, chosen, rules.protocol, None)
-    evaluation = score(shown, chosen, truth, events, rules.protocol, rules.lpips)
-    return Seen(path, assumptions, evaluation, shown.pictures, shown.truth)
 
 
 def drawn(compared: SideBySide, given: Source, pictures: int) -> page.Page:

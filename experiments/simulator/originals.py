@@ -135,7 +135,8 @@ def esim(
         words = [*light.shape, *thresholds, refractory]
         done = subprocess.run([f"{work}/esim", f"{work}/frames", *map(str, words)], check=True, stdout=subprocess.PIPE)
     rows = np.frombuffer(done.stdout).reshape(-1, 4)
-    return _events(*rows.T, light.shape)
+    x, y, t, p = rows.T
+    return _events(x, y, t, p, light.shape)
 
 
 _OPENCV = ("core/core.hpp", "core/eigen.hpp", "highgui/highgui.hpp", "imgproc/imgproc.hpp")
