@@ -120,6 +120,22 @@ def test_what_evaluate_refuses(place: Path, tmp_path: Path, capsys: pytest.Captu
     assert (tmp_path / "out/thesis.txt").read_text() == "mine"
 
 
+def test_equalisation_is_said_beside_the_protocol(place: Path, tmp_path: Path):
+    arguments = [
+        "evaluate",
+        place / "ours",
+        "--truth",
+        place / "slider",
+        "--equalisation",
+        "clahe",
+        "--out",
+        tmp_path / "a",
+    ]
+    assert main([str(word) for word in arguments]) == 0
+    protocol = json.loads((tmp_path / "a/scores.json").read_text())["protocol"]
+    assert protocol["name"] == "evreal-2024, but for equalisation" and protocol["equalisation"] == "clahe"
+
+
 def test_a_recording_without_frames_gets_the_scores_that_need_none(place: Path, tmp_path: Path):
     events = np.loadtxt(place / "slider/events.txt")
     np.save(tmp_path / "events.npy", events)

@@ -149,6 +149,8 @@ class Scoring:
     """Name by which the protocol's cuts know the recording; unset, the name of its file or folder."""
     whole: bool = False
     """Score all of the recording, whatever the protocol cuts."""
+    equalisation: Literal["none", "global", "local", "clahe"] | None = None
+    """Histogram equalisation of both pictures, as EVREAL offers; unset, the protocol's, which is none."""
     lpips: Path | None = None
     """LPIPS weights (.safetensors, see `evinr weights convert`); unset, the file that EVINR_LPIPS_WEIGHTS names, or none."""
 

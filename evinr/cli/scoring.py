@@ -5,7 +5,7 @@ import csv
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -41,6 +41,9 @@ class Rules(NamedTuple):
 def rules(scoring: Scoring, recording: str) -> Rules:
     """The rules for a recording of that name. Raises InputError where the LPIPS weights cannot be used."""
     protocol = PROTOCOLS[scoring.protocol]
+    if scoring.equalisation is not None and scoring.equalisation != protocol.equalisation:
+        name = f"{protocol.name}, but for equalisation"
+        protocol = replace(protocol, name=name, equalisation=scoring.equalisation)
     weights = scoring.lpips or os.environ.get("EVINR_LPIPS_WEIGHTS")
     lpips = load(Path(weights)) if weights else None
     name = scoring.sequence or recording
