@@ -10,7 +10,7 @@ import tyro
 
 from evinr.cli.commands import PRESETS, Compare, Convert, Evaluate, Fit, Info, Render, Report, Simulate, Weights
 from evinr.events import InputError
-from evinr.sensor import SENSORS
+from evinr.simulator.sensor import SENSORS
 
 Command = Fit | Render | Convert | Info | Simulate | Evaluate | Compare | Report | Weights
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import settings
 
 from evinr.events import Events
-from evinr.simulate import Scene, Sensor, simulate
+from evinr.simulator.simulate import Scene, Sensor, simulate
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 settings.register_profile("evinr", deadline=None, max_examples=50, derandomize=True)

@@ -15,12 +15,13 @@ import numpy as np
 import pytest
 
 import evinr
-from evinr import demo, report
+from evinr import report
 from evinr.__main__ import main, parse
 from evinr.cli import fit as fit_command
 from evinr.cli.commands import Fit
 from evinr.config import DEFAULT, PAPER
-from evinr.simulate import Sensor
+from evinr.simulator import demo
+from evinr.simulator.simulate import Sensor
 
 # imageio leaves the pipes to ffmpeg, through which videos are read back here, to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")

@@ -35,13 +35,15 @@ from converters.health import (
 )
 from converters.options import ReadOptions
 from converters.stream import WHOLE, Columns, Frame, FrameSet, SensorSize, Stream, Window
-from evinr import demo, health_page, memory
+from evinr import memory
 from evinr.cli import info
 from evinr.cli.commands import Info
 from evinr.events import Events, InputError
-from evinr.health_facts import data, facts, findings, metric, span
 from evinr.knots import automatic
-from evinr.simulate import Sensor
+from evinr.pages import health
+from evinr.pages.health_facts import data, facts, findings, metric, span
+from evinr.simulator import demo
+from evinr.simulator.simulate import Sensor
 
 ORIGIN = 1_600_000_000 * 10**9
 HEIGHT, WIDTH = 60, 80
@@ -466,12 +468,12 @@ def test_names_cannot_steer_the_terminal_or_the_page(simulated, tmp_path: Path):
     info.tell(console, examined)
     told = console.export_text(clear=False)
     assert "\x1b" not in told and "topic <script>" in told
-    health_page.write(tmp_path / "page.html", examined)
+    health.write(tmp_path / "page.html", examined)
     assert "<script" not in (tmp_path / "page.html").read_text("utf-8")
 
 
 def test_the_page_is_whole_and_asks_no_network(simulated, tmp_path: Path):
-    page = health_page.page(seen(simulated[1]))
+    page = health.page(seen(simulated[1]))
     assert not re.search(r"https?:|@import|url\(|<script|<link", page)
     assert all(link.startswith("data:image/") for link in re.findall(r'(?:src|href)="([^"]*)"', page))
     assert page.count("data:image/jpeg") == 3 and page.count("data:image/png") == 2

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 import evinr
-from evinr import demo
 from evinr.__main__ import main
-from evinr.simulate import Sensor
+from evinr.simulator import demo
+from evinr.simulator.simulate import Sensor
 
 # imageio leaves the pipes to ffmpeg, through which videos are read back here, to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")

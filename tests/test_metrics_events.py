@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from evinr import demo
 from evinr.events import Events, InputError
 from evinr.metrics.replay import ReplayError, event_replay_error
 from evinr.metrics.sharpness import edge_sharpness
-from evinr.simulate import Sensor, simulate
+from evinr.simulator import demo
+from evinr.simulator.simulate import Sensor, simulate
 
 THRESHOLD = 0.2
 TIMES = np.linspace(0.0, 0.3, 26)

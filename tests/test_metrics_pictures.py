@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from evinr import demo
 from evinr.events import InputError
 from evinr.metrics import fidelity
 from evinr.metrics.equalisation import equalise
 from evinr.metrics.normalisation import align, normalise
 from evinr.metrics.temporal import flow, temporal_consistency
 from evinr.protocols import Equalisation
+from evinr.simulator import demo
 
 GOLDEN = {
     "mse": [0.01902367306945571, 0.016921366963574148, 0.015179297850482307],

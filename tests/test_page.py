@@ -14,8 +14,8 @@ import pytest
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from evinr import page_charts, page_pictures, page_player, page_scores
-from evinr.page import Clip, Method, Page, document, write
+from evinr.pages import line_charts, picture_data, player, score_table
+from evinr.pages.comparison import Clip, Method, Page, document, write
 from evinr.report import bytes_of, diverging
 from evinr.scores import Mean
 
@@ -145,11 +145,11 @@ def test_pictures_that_take_too_much_are_compressed_and_the_page_says_so(monkeyp
     clip = textured(12, 90, 120)
     still = np.full((12, 90, 120, 3), 255, np.uint8)
     still[:, 20:40, 30:50] = (255, 38, 0)
-    exact = page_pictures.encoded([clip])
+    exact = picture_data.encoded([clip])
     size = sum(len(each) for each in exact.clips[0]) * 3 / 4
-    monkeypatch.setattr(page_pictures, "BUDGET", int(0.6 * size))
-    lossy = page_pictures.encoded([clip, still])
-    assert lossy.plan in page_pictures.PLANS[1:-1]
+    monkeypatch.setattr(picture_data, "BUDGET", int(0.6 * size))
+    lossy = picture_data.encoded([clip, still])
+    assert lossy.plan in picture_data.PLANS[1:-1]
     assert sum(len(each) for each in lossy.clips[0]) * 3 / 4 < 0.65 * size
     error = decoded(lossy.clips[0])[..., 0].astype(float) - clip
     assert 0.1 < np.sqrt(np.square(error).mean()) < 6
@@ -160,7 +160,7 @@ def test_pictures_that_take_too_much_are_compressed_and_the_page_says_so(monkeyp
 
 def test_wide_pictures_are_shrunk_and_the_page_says_so():
     wide = np.repeat(np.repeat(textured(1, 90, 160), 8, 1), 8, 2)
-    shrunk = page_pictures.shrunk(wide[0], 640)
+    shrunk = picture_data.shrunk(wide[0], 640)
     np.testing.assert_array_equal(shrunk, wide[0][::2, ::2])  # means of equal pixels
     page = document(Page("wide", [], np.zeros(1), [method("wide", wide, mse=0.1)], None, None))
     assert "shrunk to 640 pixels at most" in page and 'width="640" height="360"' in page
@@ -168,9 +168,9 @@ def test_wide_pictures_are_shrunk_and_the_page_says_so():
 
 
 def test_pictures_that_take_far_too_much_are_small(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(page_pictures, "BUDGET", 1000)
-    found = page_pictures.encoded([textured(2, 480, 640)])
-    assert found.plan == page_pictures.PLANS[-1] and found.sizes == [(320, 240)] and found.shrunk
+    monkeypatch.setattr(picture_data, "BUDGET", 1000)
+    found = picture_data.encoded([textured(2, 480, 640)])
+    assert found.plan == picture_data.PLANS[-1] and found.sizes == [(320, 240)] and found.shrunk
 
 
 def test_a_page_of_four_methods_and_fifty_pictures_is_under_twenty_megabytes(tmp_path: Path):
@@ -188,12 +188,12 @@ def test_the_table_tells_the_best_and_what_is_absent():
         {"mse": Mean(0.01, 0.009, 0.011), "ssim": Mean(0.75, 0.7, 0.8), "lpips": Mean(None, None, None)},
         {"mse": Mean(0.3, 0.2, 0.4), "psnr": Mean(float("nan"), None, None)},
     ]
-    table = page_scores.table(["a", "b", "c"], means)
+    table = score_table.table(["a", "b", "c"], means)
     rows = [re.findall(r"<td>(.*?)</td>", row) for row in table.split("<tr>")[2:]]
     heads = re.findall(r'<th scope="col"><abbr title="([^"]*)">(.*?) <span aria-hidden="true">(.)', table)
     assert [head[1:] for head in heads] == [("MSE", "↓"), ("PSNR", "↑"), ("SSIM", "↑"), ("LPIPS", "↓")]
     assert heads[0][0] == "mean squared error of pictures in [0, 1]; lower is better"
-    absent = f'<abbr title="{page_scores.ABSENT}">-</abbr>'
+    absent = f'<abbr title="{score_table.ABSENT}">-</abbr>'
     assert rows[0] == ["0.020<small>0.010 to 0.030</small>", absent, "0.500", absent]
     assert rows[1] == [
         "<b>0.010</b><small>0.009 to 0.011</small>",
@@ -205,17 +205,17 @@ def test_the_table_tells_the_best_and_what_is_absent():
 
 
 def test_equal_numbers_are_equally_good_and_one_alone_is_not_the_best():
-    shown = page_scores.table(["a", "b"], [{"mse": Mean(0.1, None, None)}, {"mse": Mean(0.1, None, None)}])
+    shown = score_table.table(["a", "b"], [{"mse": Mean(0.1, None, None)}, {"mse": Mean(0.1, None, None)}])
     assert shown.count("<b>0.100</b>") == 2
-    assert "<b>" not in page_scores.table(["a"], [{"mse": Mean(0.1, None, None)}])
-    assert "There are no scores" in page_scores.table(["a"], [{}])
+    assert "<b>" not in score_table.table(["a"], [{"mse": Mean(0.1, None, None)}])
+    assert "There are no scores" in score_table.table(["a"], [{}])
 
 
 def test_numbers_show_three_figures_of_the_largest_and_two_of_the_smallest():
-    assert page_scores.decimals([0.0638, 0.0019, None, float("nan")]) == 4
-    assert page_scores.decimals([18.2, 22.0]) == 2 and page_scores.decimals([0.6, 0.5]) == 3
-    assert page_scores.decimals([1e-30, 1.0]) == 6 and page_scores.decimals([0.0, None, float("inf")]) == 2
-    assert [page_scores.number(value, 3) for value in (None, float("nan"), 0.12345, float("inf"))] == [
+    assert score_table.decimals([0.0638, 0.0019, None, float("nan")]) == 4
+    assert score_table.decimals([18.2, 22.0]) == 2 and score_table.decimals([0.6, 0.5]) == 3
+    assert score_table.decimals([1e-30, 1.0]) == 6 and score_table.decimals([0.0, None, float("inf")]) == 2
+    assert [score_table.number(value, 3) for value in (None, float("nan"), 0.12345, float("inf"))] == [
         "-",
         "-",
         "0.123",
@@ -247,10 +247,10 @@ def drawn(chart: str, log: bool = False) -> list[list[tuple[float, float]]]:
 def test_curves_go_through_the_scores_at_their_times():
     times = np.array([1.0, 1.1, 1.4, 2.0])
     lines = [
-        page_charts.Line("a", np.array([0.2, 0.5, 0.1, 0.4]), "m0"),
-        page_charts.Line("b", np.array([np.nan, 0.3, np.nan, 0.6]), "m1"),
+        line_charts.Line("a", np.array([0.2, 0.5, 0.1, 0.4]), "m0"),
+        line_charts.Line("b", np.array([np.nan, 0.3, np.nan, 0.6]), "m1"),
     ]
-    chart = page_charts.scores("MSE", times, lines, ("1 s", "2 s"))
+    chart = line_charts.scores("MSE", times, lines, ("1 s", "2 s"))
     first, second = drawn(chart)
     np.testing.assert_allclose(first, [(0, 0.2), (0.1, 0.5), (0.4, 0.1), (1, 0.4)], atol=1e-3)
     np.testing.assert_allclose(second, [(0.1, 0.3), (1, 0.6)], atol=1e-3)
@@ -260,7 +260,7 @@ def test_curves_go_through_the_scores_at_their_times():
 
 @pytest.mark.parametrize("values", [[0.5, 0.5], [0.0, 0.0], [-3.0, -3.0], [1e-9, 2e-9], [1e6, 5e6], [np.inf, 0.1]])
 def test_any_scores_have_a_chart(values: list[float]):
-    chart = page_charts.scores("x", np.array([0.0, 1.0]), [page_charts.Line("a", np.array(values), "m0")], ("", ""))
+    chart = line_charts.scores("x", np.array([0.0, 1.0]), [line_charts.Line("a", np.array(values), "m0")], ("", ""))
     known = [value for value in values if np.isfinite(value)]
     span = max(np.ptp(known), abs(known[0]), 1e-12)
     np.testing.assert_allclose([y for _, y in drawn(chart)[0]], known, atol=3e-3 * span)
@@ -268,34 +268,34 @@ def test_any_scores_have_a_chart(values: list[float]):
 
 
 def test_a_score_that_no_picture_has_is_said():
-    chart = page_charts.scores("x", np.zeros(1), [page_charts.Line("a", np.array([np.nan]), "m0")], ("", ""))
+    chart = line_charts.scores("x", np.zeros(1), [line_charts.Line("a", np.array([np.nan]), "m0")], ("", ""))
     assert "No picture has this score" in chart and "<svg" not in chart
 
 
 def test_losses_are_logarithmic_and_zeros_do_not_flatten_them():
     terms = {"total": [10.0, 1.0, 0.1], "still": [0.0, 0.01, 0.001], "lost": [1.0, float("nan"), 1.0]}
-    chart = page_charts.losses("a", terms, "m0")
+    chart = line_charts.losses("a", terms, "m0")
     total, still, lost = drawn(chart, log=True)
     np.testing.assert_allclose(total, [(0, 1), (0.5, 0), (1, -1)], atol=0.01)
     np.testing.assert_allclose(still, [(0, -3), (0.5, -2), (1, -3)], atol=0.01)
     assert [x for x, _ in lost] == [0, 1]
     assert 'class="curve m0 total"' in chart and "<span>step 1</span><span>3</span>" in chart
-    (deep,) = drawn(page_charts.losses("a", {"total": [1.0, 1e-30]}, "m0"), log=True)
-    np.testing.assert_allclose(deep[1], (1, -page_charts.DECADES), atol=0.02)
-    assert "No term is above zero" in page_charts.losses("a", {"total": [0.0, float("nan")]}, "m0")
+    (deep,) = drawn(line_charts.losses("a", {"total": [1.0, 1e-30]}, "m0"), log=True)
+    np.testing.assert_allclose(deep[1], (1, -line_charts.DECADES), atol=0.02)
+    assert "No term is above zero" in line_charts.losses("a", {"total": [0.0, float("nan")]}, "m0")
 
 
 def test_long_losses_are_thinned_to_their_ends():
-    (line,) = drawn(page_charts.losses("a", {"total": np.geomspace(1, 1e-3, 10_001).tolist()}, "m0"), log=True)
-    assert len(line) == page_charts.POINTS
+    (line,) = drawn(line_charts.losses("a", {"total": np.geomspace(1, 1e-3, 10_001).tolist()}, "m0"), log=True)
+    assert len(line) == line_charts.POINTS
     np.testing.assert_allclose([line[0], line[-1]], [(0, 0), (1, -3)], atol=0.01)
 
 
 def test_speeds_are_parts_of_real_time():
-    speeds = page_player._speeds(np.arange(50) / 100)
+    speeds = player._speeds(np.arange(50) / 100)
     assert re.findall(r'value="([\d.]+)"', speeds) == ["0.02", "0.05", "0.1", "0.2", "0.5"]
     assert '<option value="0.1" selected>1/10 (10 pictures/s)' in speeds
-    assert re.findall(r"<option[^>]*>(\d+) \(", page_player._speeds(np.arange(5) * 2.0)) == [
+    assert re.findall(r"<option[^>]*>(\d+) \(", player._speeds(np.arange(5) * 2.0)) == [
         "5",
         "10",
         "20",
@@ -305,8 +305,8 @@ def test_speeds_are_parts_of_real_time():
 
 
 def test_times_are_told_apart():
-    assert page_player.stamps(np.array([0.0, 0.5])) == ["0.000 s", "0.500 s"]
-    assert page_player.stamps(np.array([1.0, 1.0002])) == ["1.00000 s", "1.00020 s"]
+    assert player.stamps(np.array([0.0, 0.5])) == ["0.000 s", "0.500 s"]
+    assert player.stamps(np.array([1.0, 1.0002])) == ["1.00000 s", "1.00020 s"]
 
 
 def test_methods_that_fit_nothing_have_no_loss_curves():

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evinr.page import Clip, Method, Page, write
+from evinr.pages.comparison import Clip, Method, Page, write
 from evinr.report import diverging
 from evinr.scores import Mean
 

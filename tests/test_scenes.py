@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from scipy.ndimage import map_coordinates
 
-from evinr import camera, scenes
 from evinr.events import InputError
-from evinr.footage import DARK, LONGEST_STEP, open_footage
-from evinr.scenes.motions import corners_speed, look, pan, rotation, shake, sway, zoom
-from evinr.scenes.world import FEWEST, PERIOD, STEP, World, dense
+from evinr.simulator import camera, scenes
+from evinr.simulator.footage import DARK, LONGEST_STEP, open_footage
+from evinr.simulator.scenes.motions import corners_speed, look, pan, rotation, shake, sway, zoom
+from evinr.simulator.scenes.world import FEWEST, PERIOD, STEP, World, dense
 from experiments.suite.sequences import BY_NAME, SEQUENCES, make
 
 # imageio leaves the pipes to ffmpeg, through which videos are read, to the garbage collector.

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evinr import demo, scenes
 from evinr.events import Events
-from evinr.pixels import draw_pixels
-from evinr.sensor import SENSORS
-from evinr.simulate import Sensor, blocks, simulate
+from evinr.simulator import demo, scenes
+from evinr.simulator.pixels import draw_pixels
+from evinr.simulator.sensor import SENSORS
+from evinr.simulator.simulate import Sensor, blocks, simulate
 
 PERFECT = Sensor(contrast_threshold=0.1, mismatch=0.0, leak_rate=0.0, shot_noise_rate=0.0)
 TIMES = np.linspace(0.0, 1.0, 11)

@@ -11,12 +11,12 @@ import pytest
 from converters import ReadOptions, open_stream, read
 from converters.frames import checked_frames
 from converters.job import Job, convert, is_done
-from evinr import camera, scenes
 from evinr.__main__ import main, parse
 from evinr.cli.commands import Simulate
-from evinr.pixels import draw_pixels
-from evinr.sensor import SENSORS, Sensor
-from evinr.simulate import simulate
+from evinr.simulator import camera, scenes
+from evinr.simulator.pixels import draw_pixels
+from evinr.simulator.sensor import SENSORS, Sensor
+from evinr.simulator.simulate import simulate
 
 # imageio leaves the pipes to ffmpeg, through which videos are read, to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")

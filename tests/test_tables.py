@@ -20,7 +20,7 @@ from evinr.cuts import TABLES
 from evinr.events import Events, InputError
 from evinr.protocols import PROTOCOLS
 from evinr.scores import Evaluation, Mean
-from evinr.simulate import Sensor, simulate
+from evinr.simulator.simulate import Sensor, simulate
 from experiments.tables import printed, scoring, spans, table
 from experiments.tables.aed import AED
 from experiments.tables.ced import CED

@@ -9,7 +9,7 @@ import tyro
 from converters import ReadOptions
 from evinr import config, tonemap
 from evinr.config import FitConfig
-from evinr.sensor import SENSORS, Sensor
+from evinr.simulator.sensor import SENSORS, Sensor
 from evinr.tonemap import ToneMap
 
 

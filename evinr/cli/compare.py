@@ -8,12 +8,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from evinr import page
 from evinr.cli import fit, run_folder, scoring, side_by_side, source
 from evinr.cli.commands import PRESETS, Compare
 from evinr.evaluation import in_cut
 from evinr.events import InputError
 from evinr.files import parents, write_json
+from evinr.pages import comparison
 
 PRESET = {"evinr": "default", "paper": "paper"}
 """The preset of each method."""
@@ -64,7 +64,7 @@ def run(command: Compare, argv: Sequence[str]) -> int:
     for title, path in others.items():
         predictions[title if title not in predictions else f"{title} (given)"] = path
     compared = side_by_side.scored(console, predictions, given, rules)
-    page.write(out / "report.html", side_by_side.drawn(compared, given, command.pictures))
+    comparison.write(out / "report.html", side_by_side.drawn(compared, given, command.pictures))
     write_json(out / "scores.json", about | {"methods": compared.as_json()})
     scoring.write_csv(out / "frames.csv", compared.evaluations)
     console.print(f"page     {out / 'report.html'}")

@@ -14,7 +14,7 @@ from converters.examine import Examination, examine
 from converters.health import Health, events_until
 from evinr.cli.commands import Info
 from evinr.events import InputError
-from evinr.health_facts import facts, findings, metric, span
+from evinr.pages.health_facts import facts, findings, metric, span
 
 BLOCKS = " ▁▂▃▄▅▆▇█"
 ROWS = 2
@@ -38,9 +38,9 @@ def run(command: Info) -> int:
         )
     tell(console, seen)
     if command.html is not None:
-        from evinr import health_page  # colour maps and encoders, for the page only
+        from evinr.pages import health  # colour maps and encoders, for the page only
 
-        health_page.write(command.html, seen)
+        health.write(command.html, seen)
         console.print(f"written: {command.html}", soft_wrap=True)
     return 0
 

@@ -13,7 +13,7 @@ from evinr.prediction import of_reconstruction
 from evinr.protocols import ALIGNED
 from evinr.reconstruction import Reconstruction
 from evinr.scores import METRICS
-from evinr.simulate import Scene
+from evinr.simulator.simulate import Scene
 from evinr.tonemap import ToneMap, expose, picture
 
 COLUMNS = 5

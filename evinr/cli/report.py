@@ -5,10 +5,10 @@ from pathlib import Path
 from rich.console import Console
 
 from converters import ReadOptions
-from evinr import page
 from evinr.cli import scoring, side_by_side, source
 from evinr.cli.commands import Report
 from evinr.events import InputError
+from evinr.pages import comparison
 
 
 def run(command: Report) -> int:
@@ -21,7 +21,7 @@ def run(command: Report) -> int:
     given = source.read(named, options, seed, console)
     rules = scoring.rules(command.scoring, source.name_of(named))
     compared = side_by_side.scored(console, predictions, given, rules)
-    page.write(command.out, side_by_side.drawn(compared, given, command.pictures))
+    comparison.write(command.out, side_by_side.drawn(compared, given, command.pictures))
     console.print(f"page     {command.out}")
     return 0
 

@@ -10,11 +10,12 @@ import numpy as np
 from jaxtyping import Float32, Float64, Int
 from rich.console import Console
 
-from evinr import page, report
+from evinr import report
 from evinr.cli import scoring, source
 from evinr.cli.source import Source
 from evinr.evaluation import alone, choose, score, show
 from evinr.events import Events, InputError
+from evinr.pages import comparison
 from evinr.scores import Evaluation
 
 EVENTS_PER_PIXEL = 0.1
@@ -75,7 +76,7 @@ def scored(console: Console, paths: Mapping[str, Path], given: Source, rules: sc
     return result
 
 
-def drawn(compared: SideBySide, given: Source, pictures: int) -> page.Page:
+def drawn(compared: SideBySide, given: Source, pictures: int) -> comparison.Page:
     """The page, with at most so many pictures a method, evenly over the frames that all methods have.
 
     Raises InputError where there are no such frames.
@@ -88,11 +89,11 @@ def drawn(compared: SideBySide, given: Source, pictures: int) -> page.Page:
         losses, facts = _course(seen.path)
         facts += [("assumed", assumption) for assumption in seen.assumptions]
         scores = {metric: values[where] for metric, values in seen.evaluation.frames.items()}
-        clip = page.Clip(title, report.bytes_of(seen.pictures[_place(seen.evaluation, where)]))
-        methods.append(page.Method(clip, seen.evaluation.means, scores, losses, facts))
+        clip = comparison.Clip(title, report.bytes_of(seen.pictures[_place(seen.evaluation, where)]))
+        methods.append(comparison.Method(clip, seen.evaluation.means, scores, losses, facts))
     camera = None
     if first.truth is not None:
-        camera = page.Clip("truth", report.bytes_of(first.truth[_place(first.evaluation, where)]))
+        camera = comparison.Clip("truth", report.bytes_of(first.truth[_place(first.evaluation, where)]))
     protocol, notes = compared.rules.protocol, [seen.evaluation.notes for seen in compared.methods.values()]
     facts = [
         ("recording", f"{given.about['source']} ({given.about['format']})"),
@@ -102,7 +103,7 @@ def drawn(compared: SideBySide, given: Source, pictures: int) -> page.Page:
         *(("assumed", assumption) for assumption in given.about["assumptions"]),
         *(("note", note) for note in dict.fromkeys(note for some in notes for note in some)),
     ]
-    return page.Page(compared.recording, facts, times, methods, camera, _events(given.events, times))
+    return comparison.Page(compared.recording, facts, times, methods, camera, _events(given.events, times))
 
 
 def _shared(evaluations: Mapping[str, Evaluation], count: int) -> Int[np.ndarray, " n"]:
@@ -118,11 +119,11 @@ def _place(evaluation: Evaluation, where: Int[np.ndarray, " n"]) -> Int[np.ndarr
     return np.cumsum(evaluation.scored)[where] - 1
 
 
-def _events(events: Events, times: Float64[np.ndarray, " n"]) -> page.Clip:
+def _events(events: Events, times: Float64[np.ndarray, " n"]) -> comparison.Clip:
     seconds = max(float(events.t[-1] - events.t[0]), 1e-6)
     window = EVENTS_PER_PIXEL * events.height * events.width / events.count * seconds
     drawn = np.stack([report.bytes_of(report.event_picture(events, time, window)) for time in times])
-    return page.Clip(f"events of {window * 1e3:.3g} ms", drawn)
+    return comparison.Clip(f"events of {window * 1e3:.3g} ms", drawn)
 
 
 def about(path: Path) -> dict[str, Any]:

@@ -14,15 +14,15 @@ from converters.convert import write_stream
 from converters.job import place
 from converters.options import AS_STORED
 from converters.stream import Columns, Frame, FrameSet, SensorSize, Stream, Window
-from evinr import camera, scenes
-from evinr.camera import Shutter
 from evinr.cli.commands import Simulate
 from evinr.events import InputError
 from evinr.files import resolved
-from evinr.footage import Footage, open_footage
-from evinr.pixels import draw_pixels
-from evinr.scenes import World
-from evinr.simulate import blocks
+from evinr.simulator import camera, scenes
+from evinr.simulator.camera import Shutter
+from evinr.simulator.footage import Footage, open_footage
+from evinr.simulator.pixels import draw_pixels
+from evinr.simulator.scenes import World
+from evinr.simulator.simulate import blocks
 
 SMALLEST = 16
 """Rows and columns of a sensor, at least."""

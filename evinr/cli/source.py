@@ -10,13 +10,13 @@ from rich.markup import escape
 
 import converters
 from converters import Frames, ReadOptions
-from evinr import demo
 from evinr.events import Events, InputError
 from evinr.files import resolved
 from evinr.prediction import Truth
 from evinr.reconstruction import Span
 from evinr.report import bytes_of
-from evinr.simulate import Scene, Sensor
+from evinr.simulator import demo
+from evinr.simulator.simulate import Scene, Sensor
 
 
 class Source(NamedTuple):

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import tyro
 
-from evinr import demo
 from evinr.metrics import fidelity
 from evinr.metrics.confidence import mean_with_interval
 from evinr.metrics.equalisation import equalise
@@ -22,7 +21,8 @@ from evinr.metrics.normalisation import align, normalise
 from evinr.metrics.replay import event_replay_error
 from evinr.metrics.sharpness import edge_sharpness
 from evinr.metrics.temporal import temporal_consistency
-from evinr.simulate import Sensor
+from evinr.simulator import demo
+from evinr.simulator.simulate import Sensor
 from experiments.benchmarks.fresh import fresh
 from experiments.benchmarks.machine import RESULTS, save
 

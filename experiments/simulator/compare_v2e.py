@@ -8,10 +8,10 @@ import numpy as np
 import tyro
 from jaxtyping import Float, Int64
 
-from evinr import scenes
 from evinr.events import Events
-from evinr.sensor import Sensor
-from evinr.simulate import simulate
+from evinr.simulator import scenes
+from evinr.simulator.sensor import Sensor
+from evinr.simulator.simulate import simulate
 from experiments.benchmarks.machine import save
 from experiments.simulator import originals
 

@@ -9,11 +9,11 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from evinr import camera, scenes
 from evinr.events import Events
 from evinr.prediction import Truth
-from evinr.sensor import Sensor
-from evinr.simulate import simulate
+from evinr.simulator import camera, scenes
+from evinr.simulator.sensor import Sensor
+from evinr.simulator.simulate import simulate
 
 Texture = Literal["cards", "posters", "leaves", "pebbles", "bricks", "clouds"]
 DAVIS240, DAVIS346 = (180, 240), (260, 346)

@@ -17,7 +17,7 @@ from converters.frame_offset import REACH
 from converters.health import OCTAVES, Health, events_until
 from converters.pictures import to_gray
 from evinr.files import whole
-from evinr.health_facts import facts, findings, metric, span
+from evinr.pages.health_facts import facts, findings, metric, span
 
 COLUMNS = 300
 """Of the rate."""
@@ -63,7 +63,7 @@ def page(seen: Examination) -> str:
 <meta name="color-scheme" content="light dark">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
 <title>{escape(seen.name)}: health of a recording</title>
-<style>{files("evinr").joinpath("page_assets/common.css").read_text("utf-8")}{STYLE}</style>
+<style>{files("evinr.pages").joinpath("assets/common.css").read_text("utf-8")}{STYLE}</style>
 </head>
 <body>
 <main>

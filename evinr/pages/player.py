@@ -1,4 +1,4 @@
-"""The player of a page: pictures side by side, one slider for all, scores below; page_assets/player.js moves it."""
+"""The player of a page: pictures side by side, one slider for all, scores below; assets/player.js moves it."""
 
 import json
 import math
@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float64
 
-from evinr.page_pictures import EXACT, Encoded
+from evinr.pages.picture_data import EXACT, Encoded
 from evinr.scores import METRICS
 
 

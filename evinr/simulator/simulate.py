@@ -7,8 +7,8 @@ import numpy as np
 from jaxtyping import Float
 
 from evinr.events import Events
-from evinr.pixels import Fired, State, draw_pixels, step
-from evinr.sensor import Sensor as Sensor
+from evinr.simulator.pixels import Fired, State, draw_pixels, step
+from evinr.simulator.sensor import Sensor as Sensor
 
 Scene = Callable[[float], Float[np.ndarray, "h w"]]
 """The log intensity of every pixel at a time in seconds; 0 is white to the sensor, lamps are above."""

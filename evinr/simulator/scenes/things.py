@@ -5,12 +5,12 @@ from collections.abc import Callable
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from evinr.scenes.layers import PER_PIXEL, Thing, camera, canvas, put, texels
-from evinr.scenes.motions import corners_speed, sway
-from evinr.scenes.posters import posters
-from evinr.scenes.shapes import Coordinates, Shape, box, disc, leaf, star
-from evinr.scenes.textures import Texture, bricks, cards, pebbles
-from evinr.scenes.world import World, dense
+from evinr.simulator.scenes.layers import PER_PIXEL, Thing, camera, canvas, put, texels
+from evinr.simulator.scenes.motions import corners_speed, sway
+from evinr.simulator.scenes.posters import posters
+from evinr.simulator.scenes.shapes import Coordinates, Shape, box, disc, leaf, star
+from evinr.simulator.scenes.textures import Texture, bricks, cards, pebbles
+from evinr.simulator.scenes.world import World, dense
 
 
 def objects(rng: np.random.Generator, height: int, width: int, texture: Texture = bricks) -> World:

@@ -5,7 +5,7 @@ from jaxtyping import Float
 from scipy.ndimage import gaussian_filter, map_coordinates, zoom
 
 from evinr.events import Events
-from evinr.simulate import Scene, Sensor, simulate
+from evinr.simulator.simulate import Scene, Sensor, simulate
 
 SAMPLES_PER_SECOND = 600
 """The scene moves by less than half a pixel between two samples of a 240 x 180 sensor."""

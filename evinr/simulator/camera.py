@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float32, Float64, UInt8
 
-from evinr.scenes.world import World
+from evinr.simulator.scenes.world import World
 
 
 class Shutter(NamedTuple):

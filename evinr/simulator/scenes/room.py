@@ -3,11 +3,11 @@
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from evinr.scenes.layers import camera, canvas
-from evinr.scenes.motions import corners_speed, sway
-from evinr.scenes.shapes import Canvas, Coordinates, box, disc, leaf, paint
-from evinr.scenes.textures import clouds, leaves
-from evinr.scenes.world import World, dense
+from evinr.simulator.scenes.layers import camera, canvas
+from evinr.simulator.scenes.motions import corners_speed, sway
+from evinr.simulator.scenes.shapes import Canvas, Coordinates, box, disc, leaf, paint
+from evinr.simulator.scenes.textures import clouds, leaves
+from evinr.simulator.scenes.world import World, dense
 
 SUN = 3e4
 """Its intensity, where white is 1; the wall by the window has 0.2, the floor in the corner 0.003."""

@@ -17,7 +17,7 @@ from converters.options import AS_STORED
 from converters.pictures import read_picture
 from converters.stream import Frame, FrameSet, Window
 from evinr.events import InputError
-from evinr.scenes.world import World
+from evinr.simulator.scenes.world import World
 
 DARK = 1e-3
 """Light that is always there, white being 1: black has no logarithm (ESIM's code adds as much)."""

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float32
 from scipy.ndimage import gaussian_filter, zoom
 
-from evinr.scenes.shapes import Canvas, Coordinates, box, disc, leaf, paint, pebble
+from evinr.simulator.scenes.shapes import Canvas, Coordinates, box, disc, leaf, paint, pebble
 
 Texture = Callable[[np.random.Generator, int, int, float], Canvas]
 

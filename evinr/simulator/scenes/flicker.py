@@ -3,11 +3,11 @@
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from evinr.scenes.layers import PER_PIXEL, camera, canvas, texels
-from evinr.scenes.motions import corners_speed, sway
-from evinr.scenes.shapes import Canvas, disc, paint
-from evinr.scenes.textures import Texture, cards
-from evinr.scenes.world import World, dense
+from evinr.simulator.scenes.layers import PER_PIXEL, camera, canvas, texels
+from evinr.simulator.scenes.motions import corners_speed, sway
+from evinr.simulator.scenes.shapes import Canvas, disc, paint
+from evinr.simulator.scenes.textures import Texture, cards
+from evinr.simulator.scenes.world import World, dense
 
 MAINS = 50.0
 """Hz; a lamp's light has twice that."""

@@ -3,8 +3,8 @@
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from evinr.scenes.shapes import Canvas, Coordinates, box, paint
-from evinr.scenes.textures import lit
+from evinr.simulator.scenes.shapes import Canvas, Coordinates, box, paint
+from evinr.simulator.scenes.textures import lit
 
 WORDS = (
     "light time edge pixel night lamp glass river stone cloud field train paper bridge window garden shadow mirror "

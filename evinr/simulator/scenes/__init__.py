@@ -5,17 +5,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from evinr import demo as _demo
-from evinr.scenes.flicker import flicker
-from evinr.scenes.layers import camera, canvas
-from evinr.scenes.motions import Motion, corners_speed, pan, rotation, shake, zoom
-from evinr.scenes.posters import posters
-from evinr.scenes.room import room
-from evinr.scenes.street import street
-from evinr.scenes.textures import Texture, bricks, cards, clouds, leaves, pebbles
-from evinr.scenes.things import objects
-from evinr.scenes.world import World as World
-from evinr.scenes.world import dense
+from evinr.simulator import demo as _demo
+from evinr.simulator.scenes.flicker import flicker
+from evinr.simulator.scenes.layers import camera, canvas
+from evinr.simulator.scenes.motions import Motion, corners_speed, pan, rotation, shake, zoom
+from evinr.simulator.scenes.posters import posters
+from evinr.simulator.scenes.room import room
+from evinr.simulator.scenes.street import street
+from evinr.simulator.scenes.textures import Texture, bricks, cards, clouds, leaves, pebbles
+from evinr.simulator.scenes.things import objects
+from evinr.simulator.scenes.world import World as World
+from evinr.simulator.scenes.world import dense
 
 
 class _Moving(NamedTuple):

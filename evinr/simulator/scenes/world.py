@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float64
 
-from evinr.simulate import Scene
+from evinr.simulator.simulate import Scene
 
 STEP = 0.4
 """Pixels that anything moves between two samples, at most."""

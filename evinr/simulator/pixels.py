@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float64, Int8, Int64
 
-from evinr.sensor import SMALLEST, Sensor
+from evinr.simulator.sensor import SMALLEST, Sensor
 
 
 class Pixels(NamedTuple):

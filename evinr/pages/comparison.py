@@ -12,10 +12,10 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float64, UInt8
 
-from evinr import page_charts, page_player, page_scores
 from evinr.files import whole
-from evinr.page_pictures import encoded
-from evinr.page_player import Panel
+from evinr.pages import line_charts, player, score_table
+from evinr.pages.picture_data import encoded
+from evinr.pages.player import Panel
 from evinr.scores import Mean
 
 
@@ -82,14 +82,14 @@ def document(page: Page) -> str:
 <main>
 <header><p>reconstructions side by side</p><h1>{escape(page.title)}</h1></header>
 <section>{_facts(page.facts)}</section>
-<section><h2>Scores</h2>{page_scores.table(_names(page), [method.means for method in page.methods])}</section>
-{page_player.section(page.times, panels, pictures)}
+<section><h2>Scores</h2>{score_table.table(_names(page), [method.means for method in page.methods])}</section>
+{player.section(page.times, panels, pictures)}
 {_curves(page)}
 {_losses(page)}
 <section><h2>Methods</h2><div class="methods">{"".join(map(_method, _names(page), page.methods))}</div></section>
 <footer>evinr {version("evinr")}</footer>
 </main>
-<script type="application/json" id="data">{page_player.data(page.times, panels, pictures)}</script>
+<script type="application/json" id="data">{player.data(page.times, panels, pictures)}</script>
 <script>{script}</script>
 </body>
 </html>
@@ -100,7 +100,7 @@ def _panels(page: Page) -> list[Panel]:
     """The truth, the methods, the events."""
     truth = [Panel(page.truth.title, escape(page.truth.title), True, {})] if page.truth else []
     events = [Panel(page.events.title, escape(page.events.title), False, {})] if page.events else []
-    scores = page_scores.written([method.frames for method in page.methods])
+    scores = score_table.written([method.frames for method in page.methods])
     methods = [
         Panel(method.clip.title, name, True, of)
         for name, method, of in zip(_names(page), page.methods, scores, strict=True)
@@ -110,19 +110,19 @@ def _panels(page: Page) -> list[Panel]:
 
 def _curves(page: Page) -> str:
     """A chart for each metric."""
-    stamps = page_player.stamps(page.times)
+    stamps = player.stamps(page.times)
     charts = "".join(
-        page_charts.scores(
-            page_scores.label(metric),
+        line_charts.scores(
+            score_table.label(metric),
             page.times,
             [
-                page_charts.Line(method.clip.title, method.frames[metric], _colour(index))
+                line_charts.Line(method.clip.title, method.frames[metric], _colour(index))
                 for index, method in enumerate(page.methods)
                 if metric in method.frames
             ],
             (stamps[0], stamps[-1]),
         )
-        for metric in page_scores.metrics(method.frames for method in page.methods)
+        for metric in score_table.metrics(method.frames for method in page.methods)
     )
     if not charts:
         return ""
@@ -135,7 +135,7 @@ def _curves(page: Page) -> str:
 
 def _losses(page: Page) -> str:
     charts = "".join(
-        page_charts.losses(name, method.losses, _colour(index))
+        line_charts.losses(name, method.losses, _colour(index))
         for index, (name, method) in enumerate(zip(_names(page), page.methods, strict=True))
         if method.losses
     )
@@ -164,4 +164,4 @@ def _colour(index: int) -> str:
 
 
 def _asset(name: str) -> str:
-    return files("evinr").joinpath(f"page_assets/{name}").read_text("utf-8")
+    return files("evinr.pages").joinpath(f"assets/{name}").read_text("utf-8")

@@ -6,11 +6,11 @@ import numpy as np
 from jaxtyping import Float
 from scipy.ndimage import gaussian_filter
 
-from evinr.scenes.layers import DESIGN, camera, canvas
-from evinr.scenes.motions import corners_speed, sway
-from evinr.scenes.shapes import Canvas, Coordinates, box, disc, paint
-from evinr.scenes.textures import bricks
-from evinr.scenes.world import World, dense
+from evinr.simulator.scenes.layers import DESIGN, camera, canvas
+from evinr.simulator.scenes.motions import corners_speed, sway
+from evinr.simulator.scenes.shapes import Canvas, Coordinates, box, disc, paint
+from evinr.simulator.scenes.textures import bricks
+from evinr.simulator.scenes.world import World, dense
 
 WHITE = 0.12
 """What a camera's long exposure makes white."""

@@ -7,9 +7,9 @@ import numpy as np
 from jaxtyping import Float, Float32
 from scipy.ndimage import map_coordinates
 
-from evinr.scenes.motions import Motion, Pose, look
-from evinr.scenes.shapes import Canvas
-from evinr.scenes.textures import Texture
+from evinr.simulator.scenes.motions import Motion, Pose, look
+from evinr.simulator.scenes.shapes import Canvas
+from evinr.simulator.scenes.textures import Texture
 
 PER_PIXEL = 2
 """Texels in a sensor pixel: with one, bilinear interpolation would blur and clear as things move."""

@@ -1,0 +1,1 @@
+"""Pages of HTML that work from disk without a network: of a recording, and of methods side by side."""
