@@ -1,6 +1,7 @@
 """The door through which recordings come in: `read` takes a file or folder of any known format."""
 
 from converters.checks import events_from_columns as events_from_columns
+from converters.door import beginning as beginning
 from converters.door import fingerprint as fingerprint
 from converters.door import in_memory as in_memory
 from converters.door import open_stream as open_stream

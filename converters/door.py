@@ -47,6 +47,13 @@ def in_memory(stream: Stream, name: str, options: ReadOptions) -> Recording:
     return Recording(events, frames, stream.format, assumptions, origin + stream.zero)
 
 
+def beginning(stream: Stream, name: str, options: ReadOptions) -> float:
+    """Time of the first event or frame of all the recording, whichever comes first, in seconds of its clock."""
+    passage = Passage(stream, replace(options, t_start=None, t_end=None), name)
+    first = float(next(passage.blocks()).t[0])
+    return min([first] + [(kind.start - passage.origin) / 1e9 for kind in stream.frames[:1]])
+
+
 def open_stream(path: Path | str, options: ReadOptions = AS_STORED) -> Stream:
     """A recording that can be read block by block. Raises InputError where it is none that is known, or damaged."""
     path, name = Path(path), recording_name(path)

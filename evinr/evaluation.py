@@ -20,8 +20,6 @@ from evinr.prediction import Prediction, Truth
 from evinr.protocols import Normalisation, Protocol
 from evinr.scores import METRICS, Evaluation, Mean
 
-DARK = 0.05
-"""Added to pictures before the logarithm: black has none."""
 ALONE = 50
 """Intervals between the times at which a continuous prediction is looked at where there are no frames."""
 Told = Callable[[str, float], None]
@@ -100,7 +98,7 @@ def in_cut(truth: Truth, protocol: Protocol, cut: Cut | None) -> tuple[Int[np.nd
     if cut is None:
         return frames, []
     since = np.round(truth.times - truth.start, 9)  # nanoseconds: the cuts count both ends
-    counted = frames if protocol.last_frame else frames[:-1]
+    counted = frames if protocol.last_frame or not truth.whole else frames[:-1]
     frames = counted[(since[counted] >= cut.start) & (since[counted] <= cut.end)]
     if not frames.size:
         raise InputError(
@@ -139,6 +137,23 @@ def choose(prediction: Prediction, truth: Truth, protocol: Protocol, cut: Cut | 
     return Chosen(frames, scored, times[scored], tuple(notes))
 
 
+def shared(chosen: Mapping[str, Chosen]) -> dict[str, Chosen]:
+    """The same frames for every prediction, those that all of them have: means over different frames do not compare.
+
+    Raises InputError where there are no such frames.
+    """
+    frames = set.intersection(*({int(frame) for frame in one.scored} for one in chosen.values()))
+    if not frames:
+        raise InputError("the predictions have no frame in common: give some of the same part of the recording")
+    alike = {}
+    for title, one in chosen.items():
+        kept = np.isin(one.scored, list(frames))
+        left = int((~kept).sum())
+        said = (f"{left} frames that not every prediction has are left out",) if left else ()
+        alike[title] = Chosen(one.frames, one.scored[kept], one.times[kept], (*one.notes, *said))
+    return alike
+
+
 def show(
     prediction: Prediction, truth: Truth, chosen: Chosen, protocol: Protocol, normalisation: Normalisation | None
 ) -> Shown:
@@ -151,7 +166,7 @@ def show(
             f"the prediction at {chosen.times[bad[0]]:.6f} s has numbers that are not finite "
             f"({bad.size} of {finite.size} frames have); predict those frames again"
         )
-    log_intensity = predicted if prediction.kind == "log" else np.log(np.maximum(predicted, 0) + DARK)
+    log_intensity = predicted if prediction.kind == "log" else np.log(np.maximum(predicted, 0) + fidelity.DARK)
     images = None
     if truth.images is not None:
         if predicted.shape[1:] != truth.images.shape[1:]:
@@ -160,7 +175,7 @@ def show(
         images = truth.images[chosen.frames[chosen.scored]].astype(np.float32) / 255
     notes = []
     if protocol.normalisation == "log affine" and images is not None:
-        aligned = align(log_intensity, images, DARK)
+        aligned = align(log_intensity, images)
         pictures = aligned.pictures
         notes.append(f"log intensity times {aligned.factor:.3f} plus {aligned.constant:.3f}, fitted to the frames")
     else:
@@ -191,9 +206,14 @@ def score(
     if not measures:
         raise InputError("neither frames nor events to score against: give a recording that has one of them")
     scores = {}
-    for name, measure in measures.items():
-        told(METRICS[name].title, len(scores) / len(measures))
-        scores[name] = measure()
+    for number, (name, measure) in enumerate(measures.items()):
+        told(METRICS[name].title, number / len(measures))
+        try:
+            scores[name] = measure()
+        except InputError as error:
+            if name != "replay":
+                raise
+            notes.append(f"no replay: {error}")
     means = {name: _mean(name, values, notes) for name, values in scores.items()}
     if lpips is None and shown.truth is not None:
         means["lpips"] = Mean(None, None, None)

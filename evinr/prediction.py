@@ -19,7 +19,9 @@ class Truth(NamedTuple):
     """Seconds of the recording's clock, rising."""
     images: UInt8[np.ndarray, "n h w"] | None
     start: float
-    """First event or frame, whichever comes first: cuts of known sequences count from here."""
+    """First event or frame of the recording, whichever comes first: cuts of known sequences count from here."""
+    whole: bool = True
+    """Whether the last of these frames is the recording's last."""
 
 
 class Prediction(NamedTuple):

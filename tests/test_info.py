@@ -496,8 +496,12 @@ def test_a_page_is_not_overwritten_unless_asked(tmp_path: Path, capsys):
     page.write_text("precious")
     with pytest.raises(InputError, match="page.html: exists already; pass --overwrite"):
         info.run(Info(str(path), html=page))
+    with pytest.raises(InputError, match="is no page of evinr"):
+        info.run(Info(str(path), html=page, overwrite=True))
     assert page.read_text() == "precious"
-    info.run(Info(str(path), html=page, overwrite=True))
+    page.unlink()
+    for overwrite in (False, True):
+        info.run(Info(str(path), html=page, overwrite=overwrite))
     assert "</html>" in page.read_text() and sorted(entry.name for entry in tmp_path.iterdir()) == [
         "events.npy",
         "page.html",

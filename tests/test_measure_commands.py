@@ -2,14 +2,22 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import imageio.v3 as iio
 import numpy as np
 import pytest
+from rich.console import Console
 
 import evinr
+from converters import ReadOptions
 from evinr.__main__ import main
+from evinr.cli import prediction_files, scoring, side_by_side, source
+from evinr.cli.commands import Scoring
+from evinr.cli.prediction_files import Given
+from evinr.prediction import Prediction
+from evinr.reconstruction import Span
 from evinr.simulator import demo
 from evinr.simulator.simulate import Sensor
 
@@ -102,6 +110,12 @@ def test_what_evaluate_refuses(place: Path, tmp_path: Path, capsys: pytest.Captu
         ([place / "ours", "--truth", place / "nowhere"], "nowhere"),
         ([place / "ours", *truth, "--lpips", tmp_path / "none.safetensors"], "none.safetensors"),
         ([place / "ours", *truth, "--sequence", "slider_depth"], "--whole"),
+        ([place / "ours", *truth, "--sequence", "slider_deep"], "has no known cut; there are boxes_6dof"),
+        (
+            [place / "runs/slider", *truth, "--timestamps", place / "slider/images.txt"],
+            "is a run, which knows its times",
+        ),
+        ([place / "ours", *truth, "--protocol", "aligned", "--normalisation", "robust"], "aligned has its own"),
     ]:
         assert message in refused(capsys, "evaluate", *arguments, "--out", tmp_path / "out")
         assert not (tmp_path / "out").exists()
@@ -109,7 +123,8 @@ def test_what_evaluate_refuses(place: Path, tmp_path: Path, capsys: pytest.Captu
     times.write_text("".join(f"{time}\n" for time in np.arange(0.02, 0.3, 0.05)))
     said = refused(capsys, "evaluate", tmp_path / "small.npy", *truth, "--timestamps", times, "--out", tmp_path / "out")
     assert "predictions are 32 x 20, the frames 32 x 24" in said
-    said = refused(capsys, "evaluate", tmp_path / "nan.npy", *truth, "--timestamps", times, "--out", tmp_path / "out")
+    numbers = ["--timestamps", times, "--values", "picture"]
+    said = refused(capsys, "evaluate", tmp_path / "nan.npy", *truth, *numbers, "--out", tmp_path / "out")
     assert "not finite" in said and "6 of 6" in said
     (tmp_path / "out").mkdir()
     (tmp_path / "out/thesis.txt").write_text("mine")
@@ -154,6 +169,92 @@ def test_a_recording_without_frames_gets_the_scores_that_need_none(place: Path, 
     assert set(scores) == {"replay", "sharpness"} and 0 < scores["replay"]["value"] < 1
 
 
+def test_only_evaluations_are_replaced(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    arguments = ["evaluate", place / "ours", "--truth", place / "slider", "--out", tmp_path / "link"]
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real/scores.json").write_text('{"mine": 1}')
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    assert "is no evaluation" in refused(capsys, *arguments, "--overwrite")
+    assert json.loads((tmp_path / "real/scores.json").read_text()) == {"mine": 1}
+    (tmp_path / "real/scores.json").unlink()
+    (tmp_path / "real").rmdir()
+    assert main([str(word) for word in arguments]) == 0
+    assert "exists already" in refused(capsys, *arguments)
+    assert main([str(word) for word in [*arguments, "--overwrite"]]) == 0
+    assert (tmp_path / "real/frames.csv").is_file() and (tmp_path / "link").is_symlink()
+
+
+def test_a_part_of_a_recording_is_cut_as_the_whole(place: Path, tmp_path: Path):
+    """Cuts count from the first event or frame of the recording, wherever reading starts: here its first event, at 0 s."""
+    shutil.copytree(place / "slider", tmp_path / "outdoor_day1_data")
+    scored = []
+    for extra in ([], ["--t-start", "0.1", "--t-end", "0.25"]):
+        out = tmp_path / f"scores{len(extra)}"
+        arguments = ["evaluate", place / "ours", "--truth", tmp_path / "outdoor_day1_data", "--out", out, *extra]
+        assert main([str(word) for word in arguments]) == 0
+        with (out / "frames.csv").open() as file:
+            scored.append([float(row["time"]) for row in csv.DictReader(file)])
+    # All but the recording's last frame, which EVREAL's loader leaves out; the part has none that is the last.
+    np.testing.assert_allclose(scored[0], [0.02, 0.07, 0.12, 0.17, 0.22])
+    np.testing.assert_allclose(scored[1], [0.12, 0.17, 0.22])
+
+
+def test_a_recording_that_begins_with_a_frame_counts_from_it(place: Path):
+    given = source.read(str(place / "slider"), ReadOptions(), 0, Console(quiet=True))
+    late = given._replace(start=min(float(given.events.t[0]), 0.02))
+    truth = source.truth(late)
+    assert truth is not None and truth.start == late.start and truth.whole
+    events = place.parent / "late"
+    shutil.copytree(place / "slider", events, dirs_exist_ok=True)
+    lines = (events / "events.txt").read_text().splitlines()
+    (events / "events.txt").write_text("\n".join(line for line in lines if float(line.split()[0]) > 0.05))
+    for part in (ReadOptions(height=24, width=32), ReadOptions(height=24, width=32, t_start=0.1)):
+        assert source.read(str(events), part, 0, Console(quiet=True)).start == pytest.approx(0.02)
+
+
+def test_clocks_are_brought_together_by_their_origins(place: Path):
+    """The same recording with Unix times: a run of one, whose zero is its first event, on the other, whose is a frame."""
+    given = source.read(str(place / "slider"), ReadOptions(), 0, Console(quiet=True))
+    times = np.array([1e9 + 1.0, 1e9 + 1.1])
+    run = Prediction("picture", Span(0.0, 0.1), times - 1e9 - 1.0, lambda asked: np.zeros((len(asked), 24, 32)))
+    unix = given._replace(about=given.about | {"origin_ns": (10**9 + 1) * 10**9 - 20_000_000})
+    moved, said = scoring.on_the_clock(Given(run, (10**9 + 1) * 10**9, ()), unix, 0.0)
+    np.testing.assert_allclose(np.asarray(moved.times), [0.02, 0.12], atol=1e-6)  # doubles of 1e9 s
+    assert said == ()
+    theirs = run._replace(span=Span(times[0], times[1]), times=times)
+    moved, said = scoring.on_the_clock(Given(theirs, 0, ()), unix, 0.0)
+    np.testing.assert_allclose(np.asarray(moved.times), [0.02, 0.12], atol=1e-6)
+    assert "on the recording's own clock" in said[0]
+    moved, said = scoring.on_the_clock(Given(run, 0, ()), unix, 0.5)
+    np.testing.assert_allclose(np.asarray(moved.times), [0.5, 0.6], atol=1e-6)
+    assert said == ()
+
+
+def test_methods_are_compared_on_the_frames_that_all_have(place: Path, tmp_path: Path):
+    """`part` lacks the second picture: the page shows the pictures of the times it says, and means are over five."""
+    shutil.copytree(place / "ours", tmp_path / "part")
+    lines = (tmp_path / "part/images.txt").read_text().splitlines(keepends=True)
+    (tmp_path / "part/images.txt").write_text("".join([lines[0], *lines[2:]]))
+    given = source.read(str(place / "slider"), ReadOptions(), 0, Console(quiet=True))
+    rules = scoring.rules(Scoring(), "slider")
+    read = {name: (path, prediction_files.read(path, None, "auto")) for name, path in
+            (("ours", place / "ours"), ("part", tmp_path / "part"))}  # fmt: skip
+    compared = side_by_side.scored(Console(quiet=True), given, read, rules)
+    for seen in compared.methods.values():
+        np.testing.assert_array_equal(seen.evaluation.scored, [True, False, True, True, True, True])
+    assert compared.methods["ours"].evaluation.means == compared.methods["part"].evaluation.means
+    assert any(note == "ours: 1 frames that not every prediction has are left out" for note in
+               scoring.notes(compared.evaluations))  # fmt: skip
+    drawn = side_by_side.drawn(compared, given, 50)
+    np.testing.assert_allclose(drawn.times, [0.02, 0.12, 0.17, 0.22, 0.27])
+    for number, index in enumerate((0, 2, 3, 4, 5)):
+        picture = iio.imread(place / f"ours/frame_{index:08d}.png")
+        np.testing.assert_array_equal(drawn.methods[0].clip.pictures[number], picture)
+        assert drawn.truth is not None
+        frame = iio.imread(place / f"slider/images/frame_{index:08d}.png")
+        np.testing.assert_array_equal(drawn.truth.pictures[number], frame)
+
+
 def test_compare_fits_once_and_reports(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     out = tmp_path / "there" / "comparison"
     arguments = ["compare", place / "slider", "--methods", "evinr", "--predictions", place / "ours", "--out", out]
@@ -184,11 +285,52 @@ def test_what_compare_refuses(place: Path, tmp_path: Path, capsys: pytest.Captur
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        ("config.json", '{"config', "config.json: cannot be understood"),
+        ("config.json", "null", "config.json: cannot be understood"),
+        ("metrics.jsonl", '{"step": 1}\n', "metrics.jsonl: cannot be understood"),
+        ("metrics.jsonl", "{]\n", "metrics.jsonl: cannot be understood"),
+    ],
+)
+def test_damaged_runs_are_named(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], file: str, content: str, message: str
+):
+    shutil.copytree(place / "runs/slider", tmp_path / "run")
+    (tmp_path / "run" / file).write_text(content)
+    assert message in refused(capsys, "report", tmp_path / "run", "--out", tmp_path / "page.html")
+    assert not (tmp_path / "page.html").exists()
+
+
+def test_a_run_whose_last_line_was_cut_is_reported(place: Path, tmp_path: Path):
+    shutil.copytree(place / "runs/slider", tmp_path / "run")
+    with (tmp_path / "run/metrics.jsonl").open("a") as file:
+        file.write('{"step": 4')
+    assert main(["report", str(tmp_path / "run"), "--out", str(tmp_path / "page.html")]) == 0
+
+
+def test_16_bit_frames_are_no_truth(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    shutil.copytree(place / "slider", tmp_path / "deep")
+    for path in (tmp_path / "deep/images").iterdir():
+        iio.imwrite(path, iio.imread(path).astype(np.uint16) * 257)
+    arguments = ["evaluate", place / "ours", "--truth", tmp_path / "deep", "--out", tmp_path / "out"]
+    assert "its frames are 16-bit or HDR" in refused(capsys, *arguments)
+    assert main([str(word) for word in [*arguments, "--skip-frames"]]) == 0
+
+
 def test_report_finds_the_recording_of_its_runs(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     out = tmp_path / "page.html"
     assert main(["report", str(place / "runs/slider"), str(place / "ours"), "--out", str(out)]) == 0
     assert out.stat().st_size > 10_000
     assert "exists already" in refused(capsys, "report", place / "runs/slider", "--out", out)
+    page = out.read_text()
+    (tmp_path / "mine.txt").write_text("mine")
+    mine = ["report", place / "runs/slider", "--out", tmp_path / "mine.txt", "--overwrite"]
+    assert "is no page of evinr" in refused(capsys, *mine) and (tmp_path / "mine.txt").read_text() == "mine"
+    assert (
+        main(["report", str(place / "runs/slider"), "--out", str(out), "--overwrite"]) == 0 and out.read_text() != page
+    )
     alone = refused(capsys, "report", place / "ours", "--out", tmp_path / "other.html")
     assert "does not say of which recording" in alone and not (tmp_path / "other.html").exists()
     assert (

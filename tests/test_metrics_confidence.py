@@ -56,14 +56,15 @@ def test_the_interval_of_unlike_scores_is_the_textbook_one():
 
 
 def test_blocks_of_neighbours_by_a_loop():
-    """Each draw is blocks of neighbours in a row, cut to as many scores as there are."""
+    """Each draw is blocks of neighbours in a row, round the end to the start, cut to as many scores as there are."""
     scores = series(50, 0.8, 3)
     length = block_length(scores)
     assert length > 1 and 50 % length
     blocks = 50 // length + 1
     means = []
-    for starts in np.random.default_rng(0).integers(0, 50 - length + 1, (2000, blocks)):
-        means.append(np.concatenate([scores[start : start + length] for start in starts])[:50].mean())
+    for starts in np.random.default_rng(0).integers(0, 50, (2000, blocks)):
+        round_it = np.tile(scores, 2)
+        means.append(np.concatenate([round_it[start : start + length] for start in starts])[:50].mean())
     np.testing.assert_allclose(numbers(mean_with_interval(scores))[1:], np.percentile(means, (2.5, 97.5)), rtol=1e-9)
 
 

@@ -261,3 +261,10 @@ def test_pictures_too_small_for_motion_are_refused():
     small = np.zeros((2, 11, 7), np.float32)
     with pytest.raises(InputError, match="pictures of 7 x 11 are too small to find motion"):
         temporal_consistency(small, small)
+
+
+def test_polarity_is_no_unknown_of_the_alignment():
+    """A negative of the truth is not turned over: it becomes one gray."""
+    truth = np.linspace(0.1, 0.9, 48, dtype=np.float32).reshape(1, 6, 8)
+    aligned = align(-np.log(truth), truth)
+    assert aligned.factor == 0 and np.ptp(aligned.pictures) < 1e-6

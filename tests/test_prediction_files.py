@@ -63,6 +63,10 @@ def test_colour_and_16_bits(tmp_path: Path):
     path = folder(tmp_path / "p", pictures=np.repeat(PICTURES[..., None], 3, -1))
     (path / "timestamps.txt").write_text("\n".join(map(str, TIMES)))
     np.testing.assert_allclose(read(path, None, "auto").prediction.at(np.array(TIMES)), PICTURES / 255, atol=1e-6)
+    red = folder(tmp_path / "red", pictures=np.stack([PICTURES, 0 * PICTURES, 0 * PICTURES], -1))
+    (red / "timestamps.txt").write_text("\n".join(map(str, TIMES)))
+    seen = read(red, None, "auto").prediction.at(np.array(TIMES))
+    np.testing.assert_array_equal(seen, np.rint(0.299 * PICTURES).astype(np.float32) / 255)  # as frames are made gray
     deep = folder(tmp_path / "deep", pictures=PICTURES.astype(np.uint16) * 257)
     (deep / "timestamps.txt").write_text("\n".join(map(str, TIMES)))
     np.testing.assert_allclose(read(deep, None, "auto").prediction.at(np.array(TIMES)), PICTURES / 255, atol=1e-6)
@@ -102,7 +106,7 @@ def test_mixed_sizes_are_refused_by_name(tmp_path: Path):
     [
         (PICTURES, "auto", "picture", PICTURES / 255),
         (PICTURES / np.float32(255), "auto", "picture", PICTURES / 255),
-        (PICTURES / 100 - 1, "auto", "log", PICTURES / 100 - 1),
+        (PICTURES / 100 - 1, "log", "log", PICTURES / 100 - 1),
         (PICTURES / 255, "log", "log", PICTURES / 255),
         (PICTURES + 1.0, "intensity", "log", np.log(PICTURES + 1.0)),
         (PICTURES[..., None] / 255, "auto", "picture", PICTURES / 255),
@@ -117,18 +121,44 @@ def test_arrays(tmp_path: Path, frames: np.ndarray, values: str, kind: str, expe
     np.testing.assert_allclose(given.prediction.at(np.array(TIMES)), expected, atol=1e-6)
 
 
+def test_an_array_takes_the_listings_of_pictures(tmp_path: Path):
+    np.save(tmp_path / "a.npy", PICTURES)
+    for lines in ("{t} frames/f_{i}.png", "{i} {t}", "{t}"):
+        (tmp_path / "t.txt").write_text("\n".join(lines.format(t=t, i=i) for i, t in enumerate(TIMES)))
+        np.testing.assert_array_equal(read(tmp_path / "a.npy", tmp_path / "t.txt", "auto").prediction.times, TIMES)
+
+
 def test_arrays_that_are_refused(tmp_path: Path):
     np.save(tmp_path / "a.npy", PICTURES)
     (tmp_path / "t.txt").write_text("0.1\n0.2\n")
+    (tmp_path / "four.txt").write_text("\n".join(map(str, TIMES)))
     for path, timestamps, message in [
         ("a.npy", None, "does not tell its times; pass --timestamps"),
         ("a.npy", "t.txt", "2 times for the 4 frames of a.npy"),
-        ("a.npy", "none.txt", "none.txt: does not exist"),
+        ("a.npy", "none.txt", "none.txt: there is no such file"),
+        ("a.npy", ".", "there is no such file"),
         ("t.txt", "t.txt", "no prediction; give a run folder"),
         ("b.npy", "t.txt", "does not exist"),
     ]:
         with pytest.raises(InputError, match=message):
             read(tmp_path / path, tmp_path / timestamps if timestamps else None, "auto")
+    for name, frames, message in [
+        ("log", PICTURES / 100 - 1, r"its numbers, -1 to 1\.5, may be log intensity, .*--values"),
+        ("bytes", PICTURES * 1.0, "may be log intensity"),
+        ("nan", np.where(PICTURES == 3, np.nan, PICTURES / 255), "may be log intensity"),
+        ("int64", PICTURES.astype(np.int64), "int64 of shape .*; expected uint8, uint16 or floats"),
+        ("complex", PICTURES * 1j, "complex128 of shape"),
+    ]:
+        np.save(tmp_path / f"{name}.npy", frames)
+        with pytest.raises(InputError, match=message):
+            read(tmp_path / f"{name}.npy", tmp_path / "four.txt", "auto")
+    np.savez(tmp_path / "zip.npz", PICTURES)
+    (tmp_path / "zip.npz").rename(tmp_path / "zip.npy")
+    with pytest.raises(InputError, match="is an .npz by its content"):
+        read(tmp_path / "zip.npy", tmp_path / "four.txt", "auto")
+    np.save(tmp_path / "dates.npy", np.array(["2020-01-01"] * 4, "datetime64[s]"))
+    with pytest.raises(InputError, match="holds no plain numbers"):
+        read(tmp_path / "a.npy", tmp_path / "dates.npy", "auto")
     np.save(tmp_path / "flat.npy", PICTURES[0])
     (tmp_path / "broken.npy").write_bytes(b"\x93NUMPY nothing")
     np.save(tmp_path / "objects.npy", np.array([{}], object), allow_pickle=True)

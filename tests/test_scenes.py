@@ -12,7 +12,7 @@ from evinr.simulator import camera, scenes
 from evinr.simulator.footage import DARK, LONGEST_STEP, open_footage
 from evinr.simulator.scenes.motions import corners_speed, look, pan, rotation, shake, sway, zoom
 from evinr.simulator.scenes.world import FEWEST, PERIOD, STEP, World, dense
-from experiments.suite.sequences import BY_NAME, SEQUENCES, make
+from experiments.suite.sequences import SEQUENCES, make
 
 # imageio leaves the pipes to ffmpeg, through which videos are read, to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
@@ -221,7 +221,7 @@ def test_unreadable_pictures_are_named(tmp_path):
 
 
 def test_the_suite_is_large_and_varied():
-    assert len(SEQUENCES) >= 12 and len(BY_NAME) == len(SEQUENCES)
+    assert len(SEQUENCES) >= 12 and len({sequence.name for sequence in SEQUENCES}) == len(SEQUENCES)
     assert len({sequence.seed for sequence in SEQUENCES}) == len(SEQUENCES)
     thresholds = [sequence.sensor.contrast_threshold for sequence in SEQUENCES]
     assert min(thresholds) == 0.1 and max(thresholds) == 0.4
@@ -240,7 +240,7 @@ def test_the_suite_is_large_and_varied():
 def test_a_sequence_is_made_with_its_truth():
     from dataclasses import replace
 
-    small = replace(BY_NAME["zoom_clouds_uneven"], size=(24, 32), seconds=0.2)
+    small = replace(next(one for one in SEQUENCES if one.name == "zoom_clouds_uneven"), size=(24, 32), seconds=0.2)
     (events, truth), (again, _) = make(small), make(small)
     np.testing.assert_array_equal(events.t, again.t)
     assert (events.height, events.width) == (24, 32) and truth.images is not None and truth.images.shape == (4, 24, 32)

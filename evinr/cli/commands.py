@@ -195,7 +195,8 @@ class Compare:
     predictions: tuple[Path, ...] = ()
     """What others made of the recording: run folders, folders of pictures with timestamps."""
     out: Path | None = None
-    """Folder for the runs, report.html, scores.json and frames.csv; unset, comparisons/NAME. Finished runs in it are kept."""
+    """Folder for the runs, report.html, scores.json and frames.csv; unset, comparisons/NAME. Finished runs in it
+    are kept; the page and the scores are written anew."""
     overwrite: bool = False
     """Fit and write anew what is there."""
     pictures: int = 50

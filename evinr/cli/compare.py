@@ -5,11 +5,13 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
-from evinr.cli import fit, run_folder, scoring, side_by_side, source
+from evinr.cli import fit, prediction_files, run_folder, scoring, side_by_side, source
 from evinr.cli.commands import PRESETS, Compare
+from evinr.cli.prediction_files import Given
 from evinr.evaluation import in_cut
 from evinr.events import InputError
 from evinr.files import parents, write_json
@@ -26,7 +28,8 @@ def run(command: Compare, argv: Sequence[str]) -> int:
     out = command.out or Path("comparisons") / source.name_of(command.source)
     if out.exists() and not (out / MARK).is_file() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out}: exists, and is no comparison of evinr; pass another --out")
-    others = scoring.named(command.predictions) if command.predictions else {}
+    others = _others(command)
+    before = _before(out / MARK)
     given = source.read(command.source, command.read, command.seed, console)
     rules, truth = scoring.rules(command.scoring, source.name_of(command.source)), source.truth(given)
     if truth is not None:
@@ -35,10 +38,8 @@ def run(command: Compare, argv: Sequence[str]) -> int:
         except InputError as error:
             raise InputError(f"{command.source}: {error}") from None
     about = {part: given.about.get(part) for part in ("source", "sha256", "format", "version")}
-    if (out / MARK).is_file() and not command.overwrite:
-        before = json.loads((out / MARK).read_text())
-        if before["sha256"] != about["sha256"]:
-            raise InputError(f"{out}: compares methods on {before['source']}; pass another --out, or --overwrite")
+    if before and before.get("sha256") != about["sha256"] and not command.overwrite:
+        raise InputError(f"{out}: compares methods on {before.get('source')}; pass another --out, or --overwrite")
     with parents(out / MARK):
         write_json(out / MARK, about)
     predictions = {}
@@ -46,27 +47,46 @@ def run(command: Compare, argv: Sequence[str]) -> int:
     for method in command.methods:
         console.print(f"\n{method}")
         preset, folder = PRESETS[PRESET[method]], out / method
+        resume = (folder / "checkpoint").is_dir() and not command.overwrite
         one = replace(
             preset,
             source=command.source,
             out=out,
             name=method,
-            resume=folder.exists() and not command.overwrite,
-            overwrite=command.overwrite,
+            resume=resume,
+            overwrite=folder.exists() and not resume,
             read=command.read,
             fit=replace(preset.fit, seed=command.seed),
         )
         code = fit.fitted(one, again, console, run_folder.choose(one), given)
         if code:
             return code
-        predictions[method] = folder
+        predictions[method] = folder, prediction_files.read(folder, None, "auto")
     console.print()
-    for title, path in others.items():
-        predictions[title if title not in predictions else f"{title} (given)"] = path
-    compared = side_by_side.scored(console, predictions, given, rules)
+    for title, other in others.items():
+        predictions[title if title not in predictions else f"{title} (given)"] = other
+    compared = side_by_side.scored(console, given, predictions, rules)
     comparison.write(out / "report.html", side_by_side.drawn(compared, given, command.pictures))
     write_json(out / "scores.json", about | {"methods": compared.as_json()})
     scoring.write_csv(out / "frames.csv", compared.evaluations)
     console.print(f"page     {out / 'report.html'}")
     console.print(f"scores   {out / 'scores.json'}\nframes   {out / 'frames.csv'}")
     return 0
+
+
+def _others(command: Compare) -> dict[str, tuple[Path, Given]]:
+    """The predictions of others, read before anything is fitted."""
+    paths = scoring.named(command.predictions) if command.predictions else {}
+    return {title: (path, prediction_files.read(path, None, "auto")) for title, path in paths.items()}
+
+
+def _before(mark: Path) -> dict[str, Any]:
+    """What an earlier comparison says of itself; empty where there is none."""
+    if not mark.is_file():
+        return {}
+    try:
+        return dict(json.loads(mark.read_text()))
+    except (ValueError, TypeError) as error:
+        raise InputError(
+            f"{mark}: cannot be understood ({error}); it is damaged: remove it, or pass another --out"
+        ) from None

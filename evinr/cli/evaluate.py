@@ -1,5 +1,6 @@
 """`evinr evaluate`: any prediction against a recording, under a named protocol."""
 
+import json
 from functools import partial
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from evinr.cli.commands import Evaluate
 from evinr.evaluation import alone, evaluate
 from evinr.events import InputError
 from evinr.files import resolved, whole_folder, write_json
+from evinr.protocols import PROTOCOLS
 
 SCORES, FRAMES = "scores.json", "frames.csv"
 
@@ -18,14 +20,18 @@ def run(command: Evaluate) -> int:
     """Score, print the table, write the numbers."""
     console = Console(highlight=False, soft_wrap=True, markup=False)
     name = resolved(command.prediction).name
-    out = command.out or Path("evaluations") / f"{name}-{command.scoring.protocol}"
+    out = resolved(command.out or Path("evaluations") / f"{name}-{command.scoring.protocol}")
     _require_place(out, command.overwrite)
+    if command.normalisation is not None and PROTOCOLS[command.scoring.protocol].normalisation != "own":
+        raise InputError(
+            f"--normalisation {command.normalisation}: {command.scoring.protocol} has its own; leave it out"
+        )
     rules = scoring.rules(command.scoring, source.name_of(command.truth))
     predicted = prediction_files.read(command.prediction, command.timestamps, command.values)
     given = source.read(command.truth, command.read, 0, console)
     try:
         with scoring.progress(console) as advance:
-            prediction = scoring.on_the_clock(predicted, given, command.offset)
+            prediction, moved = scoring.on_the_clock(predicted, given, command.offset)
             evaluation = evaluate(
                 prediction,
                 source.truth(given) or alone([prediction]),
@@ -38,14 +44,15 @@ def run(command: Evaluate) -> int:
             )
     except InputError as error:
         raise InputError(f"{command.prediction}: {error}") from None
-    for assumption in (*predicted.assumptions, *given.about["assumptions"]):
+    assumptions = (*predicted.assumptions, *moved, *given.about["assumptions"])
+    for assumption in assumptions:
         console.print(f"  {assumption}")
     scoring.tell(console, rules.protocol, rules.said)
     scoring.table(console, {name: evaluation})
     about = {
         "prediction": str(command.prediction),
         "truth": {part: given.about.get(part) for part in ("source", "sha256", "format")},
-        "assumptions": [*predicted.assumptions, *given.about["assumptions"], rules.said],
+        "assumptions": [*assumptions, rules.said],
     }
     with whole_folder(out, command.overwrite) as folder:
         scoring.write_csv(folder / FRAMES, {name: evaluation})
@@ -56,7 +63,17 @@ def run(command: Evaluate) -> int:
 
 def _require_place(out: Path, overwrite: bool) -> None:
     """Raise InputError where the folder cannot be written, before anything is read."""
-    if out.exists() and (not out.is_dir() or not {file.name for file in out.iterdir()} <= {SCORES, FRAMES}):
+    if out.exists() and not _is_ours(out):
         raise InputError(f"{out}: exists, and is no evaluation of evinr; pass another --out")
     if out.exists() and not overwrite:
         raise InputError(f"{out}: exists already; pass --overwrite or another --out")
+
+
+def _is_ours(out: Path) -> bool:
+    """Whether a folder holds an evaluation, and nothing else."""
+    if not out.is_dir() or {file.name for file in out.iterdir()} != {SCORES, FRAMES}:
+        return False
+    try:
+        return "evinr" in json.loads((out / SCORES).read_text())
+    except (ValueError, TypeError):
+        return False

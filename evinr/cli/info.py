@@ -13,7 +13,7 @@ from converters.door import open_stream, recording_name
 from converters.examine import Examination, examine
 from converters.health import Health, events_until
 from evinr.cli.commands import Info
-from evinr.events import InputError
+from evinr.pages import require_place
 from evinr.pages.health_facts import facts, findings, metric, span
 
 BLOCKS = " ▁▂▃▄▅▆▇█"
@@ -26,7 +26,7 @@ MARGIN, WIDEST = 12, 100
 def run(command: Info) -> int:
     """Look at a recording and tell; 0 even where much is wrong with it."""
     if command.html is not None:
-        _require_place(command.html, command.overwrite)
+        require_place(command.html, command.overwrite)
     name = recording_name(command.source)
     stream = open_stream(Path(command.source), command.read)
     console = Console(highlight=False, markup=False)
@@ -94,13 +94,3 @@ def bars(heights: Float64[np.ndarray, " n"]) -> list[str]:
     eighths = np.ceil(np.clip(heights, 0, 1) * 8 * ROWS).astype(int)
     lines = [np.clip(eighths - 8 * row, 0, 8) for row in reversed(range(ROWS))]
     return ["".join(BLOCKS[height] for height in line) for line in lines]
-
-
-def _require_place(page: Path, overwrite: bool) -> None:
-    """Raise InputError where the page cannot be written, before anything is read."""
-    if page.is_dir():
-        raise InputError(f"{page}: is a folder; give the name of a page, such as {page / 'info.html'}")
-    if page.exists() and not overwrite:
-        raise InputError(f"{page}: exists already; pass --overwrite or another --html")
-    if not page.parent.is_dir():
-        raise InputError(f"{page}: there is no folder {page.parent}; make it first")

@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from jaxtyping import Float, Float64, Shaped
 
-from converters.pictures import read_picture
+from converters.pictures import read_picture, to_gray
 from evinr.events import InputError
 from evinr.prediction import LUMA, Prediction, of_reconstruction
 from evinr.reconstruction import Span
@@ -43,8 +43,12 @@ def read(path: Path, timestamps: Path | None, values: Values) -> Given:
     Raises InputError for what is no prediction: no times, times that fall, pictures that cannot be read or differ in size.
     """
     if (path / "checkpoint").is_dir():
+        if timestamps is not None or values != "auto":
+            raise InputError(f"{path}: is a run, which knows its times and values; leave out --timestamps and --values")
         return _run(path)
     if path.is_dir():
+        if values not in ("auto", "picture"):
+            raise InputError(f"{path}: is a folder of pictures; leave out --values")
         return _folder(path, timestamps)
     if path.suffix == ".npy" and path.is_file():
         return _array(path, timestamps, values)
@@ -98,7 +102,9 @@ def _reader(paths: Sequence[Path], times: Float64[np.ndarray, " m"]) -> Callable
 
 
 def _unit(picture: Shaped[np.ndarray, "h w *c"]) -> Float[np.ndarray, "h w"]:
-    """8 or 16 bits, gray or RGB, as gray in [0, 1]."""
+    """8 or 16 bits, gray or RGB, as gray in [0, 1]: those of 8 bits as a recording's own frames are read."""
+    if picture.dtype == np.uint8:
+        return to_gray(picture).astype(np.float32) / 255
     unit = picture.astype(np.float32) / np.iinfo(picture.dtype).max
     return unit if unit.ndim == 2 else (unit @ LUMA).astype(np.float32)
 
@@ -108,10 +114,14 @@ def _array(path: Path, timestamps: Path | None, values: Values) -> Given:
         frames = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
         raise InputError(f"{path}: not a readable .npy ({error}); save it again with numpy.save") from None
+    if not isinstance(frames, np.ndarray):
+        raise InputError(f"{path}: is an .npz by its content; save the frames alone with numpy.save")
     if frames.ndim == 4 and frames.shape[-1] == 1:
         frames = frames[..., 0]
-    if frames.ndim not in (3, 4) or (frames.ndim == 4 and frames.shape[-1] != 3) or frames.dtype.kind not in "uif":
-        raise InputError(f"{path}: {frames.dtype} of shape {frames.shape}; expected numbers (n, H, W) or (n, H, W, 3)")
+    if frames.ndim not in (3, 4) or (frames.ndim == 4 and frames.shape[-1] != 3) or not _is_number(frames):
+        raise InputError(
+            f"{path}: {frames.dtype} of shape {frames.shape}; expected uint8, uint16 or floats (n, H, W) or (n, H, W, 3)"
+        )
     if not frames.size:
         raise InputError(f"{path}: holds no frames; predict some")
     if timestamps is None:
@@ -124,7 +134,7 @@ def _array(path: Path, timestamps: Path | None, values: Values) -> Given:
             f"{timestamps}: {len(times)} times for the {len(frames)} frames of {path.name}; give one for each"
         )
     _check_rising(times, str(timestamps))
-    values, said = _meaning(frames, values)
+    values, said = _meaning(path, frames, values)
 
     def at(asked: Float64[np.ndarray, " k"]) -> Float[np.ndarray, "k h w"]:
         chosen = np.asarray(frames[np.searchsorted(times, asked)])
@@ -139,35 +149,46 @@ def _array(path: Path, timestamps: Path | None, values: Values) -> Given:
     return Given(Prediction(kind, Span(times[0], times[-1]), times, at), 0, (said,))
 
 
-def _meaning(frames: Shaped[np.ndarray, "..."], values: Values) -> tuple[Values, str]:
+def _is_number(frames: Shaped[np.ndarray, "..."]) -> bool:
+    return frames.dtype in (np.uint8, np.uint16) or frames.dtype.kind == "f"
+
+
+def _meaning(path: Path, frames: Shaped[np.ndarray, "..."], values: Values) -> tuple[Values, str]:
     """What the numbers are, and who says so."""
     if values != "auto":
         return values, f"its numbers are taken for {values}, as told"
     if frames.dtype.kind in "ui":
         return "picture", f"its numbers are taken for pictures, as they are {frames.dtype}"
     smallest, largest = min(float(frame.min()) for frame in frames), max(float(frame.max()) for frame in frames)
-    inside = smallest >= 0 and largest <= 1
-    what = "pictures" if inside else "log intensity"
-    return (
-        "picture" if inside else "log",
-        f"its numbers, {smallest:.3g} to {largest:.3g}, are taken for {what}; --values says otherwise",
-    )
+    if not all(0 <= float(frame.min()) and float(frame.max()) <= 1 for frame in frames):
+        raise InputError(
+            f"{path}: its numbers, {smallest:.3g} to {largest:.3g}, may be log intensity, intensity or pictures; say so with "
+            "--values log, intensity or picture (in [0, 1])"
+        )
+    return "picture", f"its numbers, {smallest:.3g} to {largest:.3g}, are taken for pictures; --values says otherwise"
 
 
 def _times(path: Path) -> Float64[np.ndarray, " m"]:
     if path.suffix == ".npy":
         try:
-            times = np.asarray(np.load(path, allow_pickle=False), np.float64).ravel()
+            times = np.load(path, allow_pickle=False)
         except (ValueError, OSError, EOFError) as error:
             raise InputError(f"{path}: not a readable .npy of times ({error}); save it again") from None
-        return times
-    return np.array([_number(words[-1], path, number) for number, words in _lines(path)])
+        if not isinstance(times, np.ndarray) or times.dtype.kind not in "uif":
+            raise InputError(f"{path}: holds no plain numbers; save times in seconds with numpy.save")
+        return times.astype(np.float64).ravel()
+    # A time alone, before a picture's name, or after its number.
+    named = [
+        (number, words[0] if Path(words[-1]).suffix.lower() in PICTURES else words[-1])
+        for number, words in _lines(path)
+    ]
+    return np.array([_number(word, path, number) for number, word in named])
 
 
 def _lines(path: Path) -> list[tuple[int, list[str]]]:
     """The lines that say something, with their numbers."""
     if not path.is_file():
-        raise InputError(f"{path}: does not exist; give the file with a time in seconds for each picture")
+        raise InputError(f"{path}: there is no such file; give one with a time in seconds for each picture")
     text = path.read_text(errors="replace").splitlines()
     split = [(number, line.replace(",", " ").split()) for number, line in enumerate(text, 1)]
     lines = [(number, words) for number, words in split if words and not words[0].startswith("#")]

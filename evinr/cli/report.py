@@ -1,26 +1,28 @@
 """`evinr report`: one page of what several methods made of one recording. `evinr compare` ends here, too."""
 
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
 from converters import ReadOptions
-from evinr.cli import scoring, side_by_side, source
+from evinr.cli import prediction_files, scoring, side_by_side, source
 from evinr.cli.commands import Report
 from evinr.events import InputError
-from evinr.pages import comparison
+from evinr.pages import comparison, require_place
 
 
 def run(command: Report) -> int:
     """Read, score, and write the page."""
     console = Console(highlight=False, soft_wrap=True, markup=False)
-    if command.out.is_dir() or (command.out.exists() and not command.overwrite):
-        raise InputError(f"{command.out}: exists already; pass --overwrite or another --out")
-    predictions = scoring.named(command.predictions)
-    named, options, seed = _fitted_to(list(predictions.values()), command)
-    given = source.read(named, options, seed, console)
+    require_place(command.out, command.overwrite)
+    paths = scoring.named(command.predictions)
+    named, options, seed = _fitted_to(list(paths.values()), command)
     rules = scoring.rules(command.scoring, source.name_of(named))
-    compared = side_by_side.scored(console, predictions, given, rules)
+    predictions = {title: (path, prediction_files.read(path, None, "auto")) for title, path in paths.items()}
+    given = source.read(named, options, seed, console)
+    compared = side_by_side.scored(console, given, predictions, rules)
     comparison.write(command.out, side_by_side.drawn(compared, given, command.pictures))
     console.print(f"page     {command.out}")
     return 0
@@ -30,7 +32,7 @@ def _fitted_to(paths: list[Path], command: Report) -> tuple[str, ReadOptions, in
     """The recording, how it is read, and the demo's seed: as the command says, else as the first run says."""
     runs = [about for path in paths if (about := side_by_side.about(path)).get("source")]
     if command.truth is not None:
-        seeds = [about["config"]["seed"] for about in runs]
+        seeds = [about["config"].seed for about in runs]
         return command.truth, command.read, seeds[0] if seeds else 0
     if not runs:
         raise InputError(f"{paths[0]}: does not say of which recording it is; pass --truth SOURCE")
@@ -39,6 +41,13 @@ def _fitted_to(paths: list[Path], command: Report) -> tuple[str, ReadOptions, in
         if about.get("sha256", first["sha256"]) != first["sha256"]:
             raise InputError(f"{path}: is of {about['source']}, {paths[0]} of {first['source']}; report them apart")
     if first["source"] != "demo" and not Path(first["source"]).exists():
-        raise InputError(f"{first['source']}: the recording is not there any more; pass --truth SOURCE")
-    kept = first["read"] | ({"polarity": tuple(first["read"]["polarity"])} if first["read"].get("polarity") else {})
-    return first["source"], ReadOptions(**kept), first["config"]["seed"]
+        where = "" if Path(first["source"]).is_absolute() else f" (looked for in {Path.cwd()})"
+        raise InputError(f"{first['source']}: the recording is not there any more{where}; pass --truth SOURCE")
+    # How the file is understood, not which part of it was fitted: cuts and frames are those of the whole recording.
+    part: dict[str, Any] = {name: getattr(command.read, name) for name in ("t_start", "t_end", "skip_frames")}
+    known: dict[str, Any] = {
+        name: value for name, value in first["read"].items() if name in {field.name for field in fields(ReadOptions)}
+    }
+    if known.get("polarity"):
+        known["polarity"] = tuple(known["polarity"])
+    return first["source"], ReadOptions(**(known | part)), first["config"].seed

@@ -14,11 +14,10 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from evinr.cli import prediction_files
 from evinr.cli.commands import Scoring
 from evinr.cli.prediction_files import Given
 from evinr.cli.source import Source
-from evinr.cuts import Cut, cut
+from evinr.cuts import TABLES, Cut, cut, sequence
 from evinr.events import InputError
 from evinr.files import whole
 from evinr.metrics.lpips import Lpips, load
@@ -47,6 +46,9 @@ def rules(scoring: Scoring, recording: str) -> Rules:
     weights = scoring.lpips or os.environ.get("EVINR_LPIPS_WEIGHTS")
     lpips = load(Path(weights)) if weights else None
     name = scoring.sequence or recording
+    if scoring.sequence is not None and sequence(scoring.sequence) is None:
+        known = ", ".join(dict.fromkeys(name for table in TABLES.values() for name in table))
+        raise InputError(f"--sequence {scoring.sequence}: has no known cut; there are {known}")
     found = cut(name) if protocol.cuts == "evreal" and not scoring.whole else None
     if scoring.whole or protocol.cuts == "none":
         said = "no cut, all of the recording counts"
@@ -57,10 +59,17 @@ def rules(scoring: Scoring, recording: str) -> Rules:
     return Rules(protocol, found, lpips, said)
 
 
-def on_the_clock(given: Given, source: Source, offset: float) -> Prediction:
-    """The prediction at the recording's times, where both know what their zero is."""
-    zero = source.about.get("origin_ns") or 0
-    return shifted(given.prediction, (given.origin - zero) / 1e9 * bool(given.origin and zero) + offset)
+def on_the_clock(given: Given, source: Source, offset: float) -> tuple[Prediction, tuple[str, ...]]:
+    """The prediction at the recording's times, `offset` seconds later, and what was assumed to bring it there."""
+    prediction, zero = given.prediction, source.about.get("origin_ns") or 0
+    if zero and given.origin:
+        return shifted(prediction, (given.origin - zero) / 1e9 + offset), ()
+    start, end = float(source.events.t[0]), float(source.events.t[-1])
+    absolute = shifted(prediction, -zero / 1e9).span
+    if zero and prediction.span.start > end and absolute.start <= end and absolute.end >= start:
+        said = f"its times are on the recording's own clock, of which {zero} ns are time 0 here"
+        return shifted(prediction, -zero / 1e9 + offset), (said,)
+    return shifted(prediction, offset), ()
 
 
 def named(paths: Iterable[Path]) -> dict[str, Path]:
@@ -73,12 +82,6 @@ def named(paths: Iterable[Path]) -> dict[str, Path]:
         if len(set(names)) == len(names):
             return dict(zip(names, paths, strict=True))
     raise InputError("the predictions have too much of their paths in common to be told apart; move one")
-
-
-def read(path: Path, source: Source) -> tuple[Prediction, tuple[str, ...]]:
-    """A prediction as `compare` and `report` take them, and what was assumed."""
-    given = prediction_files.read(path, None, "auto")
-    return on_the_clock(given, source, 0.0), given.assumptions
 
 
 @contextmanager
@@ -112,10 +115,18 @@ def table(console: Console, evaluations: Mapping[str, Evaluation]) -> None:
         means = [evaluation.means.get(name, Mean(None, None, None)) for evaluation in evaluations.values()]
         shown.add_row(f"{METRICS[name].title} {arrow}", *map(_cell, means))
     console.print(shown)
+    for note in notes(evaluations):
+        console.print(f"  {note}")
+
+
+def notes(evaluations: Mapping[str, Evaluation]) -> list[str]:
+    """What was assumed and left out, with the names of the methods that it concerns where these are not all."""
     said = [(title, note) for title, evaluation in evaluations.items() for note in evaluation.notes]
+    told = []
     for note in dict.fromkeys(note for _, note in said):
         methods = [title for title, other in said if other == note]
-        console.print(f"  {'' if len(methods) == len(evaluations) else ', '.join(methods) + ': '}{note}")
+        told.append(note if len(methods) == len(evaluations) else f"{', '.join(methods)}: {note}")
+    return told
 
 
 def _cell(mean: Mean) -> str:

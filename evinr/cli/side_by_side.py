@@ -1,25 +1,32 @@
 """What `compare` and `report` show: several predictions of one recording, scored alike and drawn at the same times."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float32, Float64, Int
+from jaxtyping import Float32, Float64
 from rich.console import Console
 
-from evinr import report
+from evinr import checkpoint, report
 from evinr.cli import scoring, source
+from evinr.cli.prediction_files import Given
 from evinr.cli.source import Source
-from evinr.evaluation import alone, choose, score, show
+from evinr.evaluation import alone, choose, score, shared, show
 from evinr.events import Events, InputError
 from evinr.pages import comparison
 from evinr.scores import Evaluation
 
 EVENTS_PER_PIXEL = 0.1
 """Events in a picture of events, about: enough to see shapes, few enough to see them sharp."""
+
+
+TERMS = ("total", "events", "variation", "still", "constancy")
+"""Of the objective, as `metrics.jsonl` names them."""
 
 
 class Seen(NamedTuple):
@@ -55,68 +62,68 @@ class SideBySide(NamedTuple):
         }
 
 
-def scored(console: Console, paths: Mapping[str, Path], given: Source, rules: scoring.Rules) -> SideBySide:
-    """Score predictions on a recording, and print the table. Raises InputError, which names the prediction."""
-    read = {title: scoring.read(path, given) for title, path in paths.items()}
-    truth = source.truth(given) or alone([prediction for prediction, _ in read.values()])
-    methods = {}
-    with scoring.progress(console, len(read)) as advance:
-        for number, (title, (prediction, assumptions)) in enumerate(read.items()):
-            try:
-                chosen = choose(prediction, truth, rules.protocol, rules.cut)
-                shown = show(prediction, truth, chosen, rules.protocol, None)
+def scored(
+    console: Console, given: Source, predictions: Mapping[str, tuple[Path, Given]], rules: scoring.Rules
+) -> SideBySide:
+    """Score predictions on the frames that all of them have, and print the table. Raises InputError, which names the
+    prediction."""
+    placed = {title: scoring.on_the_clock(one, given, 0.0) for title, (_, one) in predictions.items()}
+    truth = source.truth(given) or alone([prediction for prediction, _ in placed.values()])
+    methods, chosen = {}, {}
+    for title, (prediction, _) in placed.items():
+        with of(predictions[title][0]):
+            chosen[title] = choose(prediction, truth, rules.protocol, rules.cut)
+    with scoring.progress(console, len(placed)) as advance:
+        for number, (title, one) in enumerate(shared(chosen).items()):
+            path, read = predictions[title]
+            with of(path):
+                shown = show(placed[title][0], truth, one, rules.protocol, None)
                 told = partial(advance, number)
-                evaluation = score(shown, chosen, truth, given.events, rules.protocol, rules.lpips, told)
-            except InputError as error:
-                raise InputError(f"{paths[title]}: {error}") from None
-            methods[title] = Seen(paths[title], assumptions, evaluation, shown.pictures, shown.truth)
+                evaluation = score(shown, one, truth, given.events, rules.protocol, rules.lpips, told)
+            assumptions = (*read.assumptions, *placed[title][1])
+            methods[title] = Seen(path, assumptions, evaluation, shown.pictures, shown.truth)
     result = SideBySide(source.name_of(given.about["source"]), rules, methods)
     scoring.tell(console, rules.protocol, rules.said)
     scoring.table(console, result.evaluations)
     return result
 
 
-def drawn(compared: SideBySide, given: Source, pictures: int) -> comparison.Page:
-    """The page, with at most so many pictures a method, evenly over the frames that all methods have.
+@contextmanager
+def of(path: Path) -> Iterator[None]:
+    """Errors name the prediction."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(str(error) if str(path) in str(error) else f"{path}: {error}") from None
 
-    Raises InputError where there are no such frames.
-    """
-    where = _shared(compared.evaluations, pictures)
+
+def drawn(compared: SideBySide, given: Source, pictures: int) -> comparison.Page:
+    """The page, with at most so many pictures a method, evenly over the scored frames."""
     first = next(iter(compared.methods.values()))
+    scored = np.flatnonzero(first.evaluation.scored)  # the same for all methods
+    place = np.unique(np.linspace(0, scored.size - 1, pictures).round().astype(int))
+    where = scored[place]
     times = first.evaluation.times[where]
     methods = []
     for title, seen in compared.methods.items():
         losses, facts = _course(seen.path)
         facts += [("assumed", assumption) for assumption in seen.assumptions]
         scores = {metric: values[where] for metric, values in seen.evaluation.frames.items()}
-        clip = comparison.Clip(title, report.bytes_of(seen.pictures[_place(seen.evaluation, where)]))
+        clip = comparison.Clip(title, report.bytes_of(seen.pictures[place]))
         methods.append(comparison.Method(clip, seen.evaluation.means, scores, losses, facts))
     camera = None
     if first.truth is not None:
-        camera = comparison.Clip("truth", report.bytes_of(first.truth[_place(first.evaluation, where)]))
-    protocol, notes = compared.rules.protocol, [seen.evaluation.notes for seen in compared.methods.values()]
+        camera = comparison.Clip("truth", report.bytes_of(first.truth[place]))
+    protocol = compared.rules.protocol
     facts = [
         ("recording", f"{given.about['source']} ({given.about['format']})"),
         ("events", f"{given.events.count:,} on {given.events.width} x {given.events.height} pixels"),
         ("protocol", f"{protocol.name}: {protocol.source}"),
-        ("scored", compared.rules.said),
+        ("scored", f"{compared.rules.said}; {scored.size} frames, the same of every method"),
         *(("assumed", assumption) for assumption in given.about["assumptions"]),
-        *(("note", note) for note in dict.fromkeys(note for some in notes for note in some)),
+        *(("note", note) for note in scoring.notes(compared.evaluations)),
     ]
     return comparison.Page(compared.recording, facts, times, methods, camera, _events(given.events, times))
-
-
-def _shared(evaluations: Mapping[str, Evaluation], count: int) -> Int[np.ndarray, " n"]:
-    """The frames that the page shows: at most `count`, evenly, of those that every method has."""
-    shared = np.flatnonzero(np.all([evaluation.scored for evaluation in evaluations.values()], axis=0))
-    if not shared.size:
-        raise InputError("the predictions have no frame in common: give some of the same part of the recording")
-    return shared[np.unique(np.linspace(0, shared.size - 1, count).round().astype(int))]
-
-
-def _place(evaluation: Evaluation, where: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
-    """Where these frames stand among the scored ones."""
-    return np.cumsum(evaluation.scored)[where] - 1
 
 
 def _events(events: Events, times: Float64[np.ndarray, " n"]) -> comparison.Clip:
@@ -127,26 +134,32 @@ def _events(events: Events, times: Float64[np.ndarray, " n"]) -> comparison.Clip
 
 
 def about(path: Path) -> dict[str, Any]:
-    """`config.json` of a run, empty where there is none."""
-    config = path / "config.json"
-    return json.loads(config.read_text()) if config.is_file() else {}
+    """`config.json` of a run, empty where there is none. Raises InputError where it is damaged."""
+    return checkpoint.read_meaning(path) if (path / "config.json").is_file() else {}
 
 
 def _course(path: Path) -> tuple[dict[str, list[float]], list[tuple[str, str]]]:
     """The loss terms of a run over its steps, and the facts about it."""
     facts = [("path", str(path))]
     meaning, metrics = about(path), path / "metrics.jsonl"
-    if not metrics.is_file():
+    if not meaning:
         return {}, facts
-    rows = [json.loads(line) for line in metrics.read_text().splitlines()]
-    terms = ("total", "events", "variation", "still", "constancy")
-    last = [row for row in rows if "seconds" in row][-1]
     facts += [
         (
-            "steps",
-            f"{rows[-1]['step']} in {last['seconds']:.3g} s, compilation included, {last['memory_mb']} MB at most",
+            "settings",
+            ", ".join(f"{name} {value}" for name, value in asdict(meaning["config"]).items() if value is not None),
         ),
-        ("settings", ", ".join(f"{name} {value}" for name, value in meaning["config"].items() if value is not None)),
         ("span", "{:.6f} to {:.6f} s".format(*meaning["span"])),
     ]
-    return {term: [row[term] for row in rows] for term in terms}, facts
+    if not metrics.is_file():
+        return {}, facts
+    try:
+        # The last line may be cut where a machine died while writing it.
+        rows = [json.loads(line) for line in metrics.read_text().splitlines(keepends=True) if line.endswith("\n")]
+        last = [row for row in rows if "seconds" in row][-1]
+        took = f"{rows[-1]['step']} in {last['seconds']:.3g} s, compilation included, {last['memory_mb']} MB at most"
+        return {term: [row[term] for row in rows] for term in TERMS}, [*facts, ("steps", took)]
+    except (ValueError, KeyError, IndexError, TypeError) as error:
+        raise InputError(
+            f"{metrics}: cannot be understood ({error!r}); it is damaged: fit again, or remove it"
+        ) from None

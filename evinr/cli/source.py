@@ -10,9 +10,11 @@ from rich.markup import escape
 
 import converters
 from converters import Frames, ReadOptions
+from converters.stream import WHOLE
+from evinr import bayer
 from evinr.events import Events, InputError
 from evinr.files import resolved
-from evinr.prediction import Truth
+from evinr.prediction import LUMA, Truth
 from evinr.reconstruction import Span
 from evinr.report import bytes_of
 from evinr.simulator import demo
@@ -27,6 +29,12 @@ class Source(NamedTuple):
     """The seconds that were asked for, if any were."""
     frames: Frames | None
     truth: Scene | None
+    start: float
+    """First event or frame of all the recording, whatever part of it was read."""
+    cut_short: bool
+    """Whether frames after the last one read may exist."""
+    hdr: bool
+    """Whether its frames have more than 8 bits, and were tone-mapped to be looked at."""
     about: dict[str, Any]
     """For `config.json`: source, sha256, format, assumptions, version."""
 
@@ -47,6 +55,16 @@ def read(source: str, options: ReadOptions, seed: int, console: Console) -> Sour
         events, frames, format, assumptions, origin = converters.in_memory(stream, name, options)
         if sharp and frames is not None:
             assumptions += ("of its pictures the sharp ones are taken",)
+        first = [float(events.t[0])] + ([] if frames is None else [float(frames.times[0])])
+        begin = min(first) if options.t_start is None else converters.beginning(stream, name, options)
+        hdr = False
+        if frames is not None:
+            kind = stream.frames[0]
+            hdr = next(kind.read(WHOLE)).image.dtype != np.uint8
+            if kind.layout not in ("gray", "rgb"):
+                colour = bayer.demosaic(frames.images.astype(np.float64), kind.layout)
+                frames = frames._replace(images=np.rint(colour @ LUMA).astype(np.uint8))
+                assumptions += (f"its frames are {kind.layout} mosaics, taken as the gray of their colours",)
         sha256 = converters.fingerprint(stream)
     start, end = options.t_start, options.t_end
     asked = None
@@ -54,7 +72,8 @@ def read(source: str, options: ReadOptions, seed: int, console: Console) -> Sour
         asked = Span(float(events.t[0]) if start is None else start, float(events.t[-1]) if end is None else end)
     about = {"source": source, "sha256": sha256, "format": format}
     about |= {"origin_ns": origin, "assumptions": list(assumptions)}
-    return Source(events, asked, frames, None, about | {"version": version("evinr")})
+    about |= {"version": version("evinr")}
+    return Source(events, asked, frames, None, begin, end is not None, hdr, about)
 
 
 def name_of(source: str) -> str:
@@ -66,16 +85,22 @@ def name_of(source: str) -> str:
 
 
 def truth(source: Source) -> Truth | None:
-    """The pictures to score against: the camera's, or 25 a second of the simulated scene; None where there are neither."""
-    first = float(source.events.t[0])
+    """The pictures to score against: the camera's, or 25 a second of the simulated scene; None where there are neither.
+
+    Raises InputError for pictures of more than 8 bits: tone-mapped one by one they are no truth.
+    """
+    if source.hdr:
+        raise InputError(
+            f"{source.about['source']}: its frames are 16-bit or HDR, which no protocol here compares; pass --skip-frames to "
+            "score by what needs no frames"
+        )
     if source.frames is not None:
-        times, images = source.frames
-        return Truth(times, images, min(first, float(times[0])))
+        return Truth(*source.frames, source.start, not source.cut_short)
     if source.truth is None:
         return None
-    times = np.arange(first, float(source.events.t[-1]), 0.04)
+    times = np.arange(float(source.events.t[0]), float(source.events.t[-1]), 0.04)
     images = np.stack([np.exp(source.truth(time)) for time in times])
-    return Truth(times, bytes_of(images), first)
+    return Truth(times, bytes_of(images), source.start)
 
 
 def _simulated(options: ReadOptions, seed: int) -> Source:
@@ -92,7 +117,7 @@ def _simulated(options: ReadOptions, seed: int) -> Source:
         f"{sensor.shot_noise_rate:g} events a second and pixel"
     )
     about = {"source": "demo", "sha256": None, "format": "simulation", "assumptions": [assumption]}
-    return Source(events, None, None, truth, about | {"version": version("evinr")})
+    return Source(events, None, None, truth, 0.0, False, False, about | {"version": version("evinr")})
 
 
 def tell(console: Console, source: Source, events: Events, span: Span, intervals: int) -> None:

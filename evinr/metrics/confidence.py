@@ -1,7 +1,8 @@
 """How sure a mean over frames is: 95 % percentile intervals by the bootstrap (Efron, 1979).
 
 Frames beside each other are alike, and count as fewer than they are: they are drawn in blocks of neighbours (the moving
-block bootstrap; Kuensch, Annals of Statistics 17, 1989). The interval is about the frames of this recording, not about other
+block bootstrap; Kuensch, Annals of Statistics 17, 1989), round the end to the start, so that each is drawn as often
+(Politis and Romano, 1992). The interval is about the frames of this recording, not about other
 recordings.
 """
 
@@ -27,10 +28,10 @@ def mean_with_interval(scores: Float64[np.ndarray, " n"], seed: int = 0) -> Mean
         return Mean(mean, None, None)
     length = block_length(scores)
     blocks = -(-scores.size // length)
-    first = np.random.default_rng(seed).integers(0, scores.size - length + 1, (RESAMPLES, blocks))
+    first = np.random.default_rng(seed).integers(0, scores.size, (RESAMPLES, blocks))
     lengths = np.full(blocks, length)
     lengths[-1] = scores.size - length * (blocks - 1)  # as many scores as there are
-    sums = np.concatenate([[0.0], np.cumsum(scores - mean)])
+    sums = np.concatenate([[0.0], np.cumsum(np.tile(scores - mean, 2))])  # round the end to the start
     return _between(mean, mean + (sums[first + lengths] - sums[first]).sum(1) / scores.size)
 
 

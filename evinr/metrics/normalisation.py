@@ -5,11 +5,12 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Float32
 
+from evinr.metrics.fidelity import DARK
 from evinr.protocols import Normalisation
 
 
 class Aligned(NamedTuple):
-    """Pictures from log intensity L, exp(factor L + constant) - offset, not clipped."""
+    """Pictures from log intensity L, exp(factor L + constant) - 0.05, not clipped."""
 
     pictures: Float32[np.ndarray, "n h w"]
     factor: float
@@ -28,25 +29,24 @@ def normalise(images: Float[np.ndarray, "n h w"], how: Normalisation) -> Float32
     return np.stack([_stretched(image, how) for image in images])
 
 
-def align(
-    log_intensity: Float[np.ndarray, "n h w"], truth: Float32[np.ndarray, "n h w"], offset: float = 0.05
-) -> Aligned:
-    """Log intensity times a factor plus a constant, both by least squares of log(truth + offset) over the whole sequence.
+def align(log_intensity: Float[np.ndarray, "n h w"], truth: Float32[np.ndarray, "n h w"]) -> Aligned:
+    """Log intensity times a factor plus a constant, both by least squares of log(truth + 0.05) over the whole sequence.
 
-    The factor is 0 where log intensity is the same everywhere.
+    The factor is 0 where log intensity is the same everywhere, and where it would be negative: polarity is no unknown.
     """
-    ours, theirs = log_intensity.astype(np.float64), np.log(truth.astype(np.float64) + offset)
+    ours, theirs = log_intensity.astype(np.float64), np.log(truth.astype(np.float64) + DARK)
     centre, middle = ours.mean(), theirs.mean()
     ours -= centre
     theirs -= middle
     power = np.square(ours).sum()
-    factor = float((ours * theirs).sum() / power) if power > 0 else 0.0
-    pictures = np.exp(factor * ours + middle) - offset
+    factor = max(float((ours * theirs).sum() / power), 0.0) if power > 0 else 0.0
+    pictures = np.exp(factor * ours + middle) - DARK
     return Aligned(pictures.astype(np.float32), factor, float(middle - factor * centre))
 
 
 def _stretched(image: Float[np.ndarray, "h w"], how: Normalisation) -> Float32[np.ndarray, "h w"]:
-    intensity = np.exp(image - image.max()) if how == "exprobust" else image  # a factor is stretched away
+    # A factor is stretched away: what would overflow float32 is made smaller, all else is EVREAL's to the bit.
+    intensity = np.exp(image - max(float(image.max()) - 80, 0)) if how == "exprobust" else image
     black, white = np.percentile(intensity, (0, 100) if how == "standard" else (1, 99))
     if black == white:
         return np.zeros(image.shape, np.float32)

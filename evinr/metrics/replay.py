@@ -12,7 +12,7 @@ from itertools import product
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Float32, Float64, Int16
+from jaxtyping import Float, Float32, Float64, Int32
 
 from evinr.events import Events, InputError
 
@@ -82,17 +82,17 @@ def event_replay_error(
     return ReplayError(wrong / still.mean(), float(wrong.sum() / still.sum()), up, down)
 
 
-def _sums(times: Float64[np.ndarray, " n"], events: Events) -> Int16[np.ndarray, "n-1 pixels"]:
+def _sums(times: Float64[np.ndarray, " n"], events: Events) -> Int32[np.ndarray, "n-1 pixels"]:
     """Polarities of each interval and pixel, added up."""
     inside = slice(*np.searchsorted(events.t, times[[0, -1]], "right"))
     interval = np.searchsorted(times, events.t[inside], "left") - 1
     pixel = events.y[inside].astype(np.int64) * events.width + events.x[inside]
-    sums = np.zeros((len(times) - 1, events.height * events.width), np.int16)
-    np.add.at(sums, (interval, pixel), events.p[inside].astype(np.int16))
+    sums = np.zeros((len(times) - 1, events.height * events.width), np.int32)
+    np.add.at(sums, (interval, pixel), events.p[inside].astype(np.int32))
     return sums
 
 
-def _least_squares(answer: Float[np.ndarray, "n pixels"], recorded: Int16[np.ndarray, "n-1 pixels"]) -> Slopes:
+def _least_squares(answer: Float[np.ndarray, "n pixels"], recorded: Int32[np.ndarray, "n-1 pixels"]) -> Slopes:
     """Events regressed on changes, those up and those down apart: sensors differ in the two by tens of percent.
 
     Not changes on events, whose rounding to whole thresholds would make the thresholds too small.
@@ -107,7 +107,7 @@ def _least_squares(answer: Float[np.ndarray, "n pixels"], recorded: Int16[np.nda
     return float(up), float(down)
 
 
-def _refined(answer: Float[np.ndarray, "n pixels"], recorded: Int16[np.ndarray, "n-1 pixels"], start: Slopes) -> Slopes:
+def _refined(answer: Float[np.ndarray, "n pixels"], recorded: Int32[np.ndarray, "n-1 pixels"], start: Slopes) -> Slopes:
     """The slopes near `start` that leave the fewest wrong events on some of the pixels."""
     some = np.s_[:, :: -(-answer.shape[1] // SAMPLE)]
     changes, sums = _changes(answer[some]), recorded[some].astype(np.float32)
@@ -129,7 +129,7 @@ def _refined(answer: Float[np.ndarray, "n pixels"], recorded: Int16[np.ndarray, 
 
 
 def _wrong(
-    answer: Float[np.ndarray, "n pixels"], recorded: Int16[np.ndarray, "n-1 pixels"], slopes: Slopes
+    answer: Float[np.ndarray, "n pixels"], recorded: Int32[np.ndarray, "n-1 pixels"], slopes: Slopes
 ) -> Float64[np.ndarray, " n-1"]:
     """Wrong events of each interval, every pixel starting from the memory that suits it best."""
 

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float64, UInt8
 
 from evinr.files import whole
-from evinr.pages import line_charts, player, score_table
+from evinr.pages import MADE_BY, line_charts, player, score_table
 from evinr.pages.picture_data import encoded
 from evinr.pages.player import Panel
 from evinr.scores import Mean
@@ -73,6 +73,7 @@ def document(page: Page) -> str:
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
+{MADE_BY}
 <meta http-equiv="Content-Security-Policy"
  content="default-src 'none'; script-src 'sha256-{sha}'; style-src 'unsafe-inline'; img-src data: blob:">
 <title>{escape(page.title)}</title>

@@ -17,6 +17,7 @@ from converters.frame_offset import REACH
 from converters.health import OCTAVES, Health, events_until
 from converters.pictures import to_gray
 from evinr.files import whole
+from evinr.pages import MADE_BY
 from evinr.pages.health_facts import facts, findings, metric, span
 
 COLUMNS = 300
@@ -61,6 +62,7 @@ def page(seen: Examination) -> str:
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
+{MADE_BY}
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
 <title>{escape(seen.name)}: health of a recording</title>
 <style>{files("evinr.pages").joinpath("assets/common.css").read_text("utf-8")}{STYLE}</style>

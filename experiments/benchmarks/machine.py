@@ -13,19 +13,23 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from evinr.files import whole
+
 RESULTS = Path("experiments/benchmarks/results")
 """Relative to the root of the repository, from which the scripts are run."""
 
 
-def save(out: Path, config: Any, results: Any) -> None:
+def save(out: Path, config: Any, results: Any, quiet: bool = False) -> None:
     """Write `results` with all they depend on; `config` is the dataclass of the script's options.
 
     To be called last: it starts JAX's backend, which takes most of a GPU's memory from other processes.
     """
     out.parent.mkdir(parents=True, exist_ok=True)
     record = {"results": results, "config": asdict(config), "machine": machine(), **provenance()}
-    out.write_text(json.dumps(record, indent=2, default=str) + "\n")
-    print(f"written to {out}")
+    with whole(out) as partial:
+        partial.write_text(json.dumps(record, indent=2, default=str) + "\n")
+    if not quiet:
+        print(f"written to {out}")
 
 
 def machine() -> dict[str, str | int | float]:

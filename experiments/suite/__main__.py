@@ -22,7 +22,8 @@ import evinr
 from converters import ReadOptions, read
 from evinr.config import DEFAULT, PAPER, FitConfig
 from evinr.evaluation import alone, evaluate, pool
-from evinr.events import Events
+from evinr.events import Events, InputError
+from evinr.files import whole
 from evinr.metrics.lpips import Lpips, load
 from evinr.prediction import Truth, of_reconstruction
 from evinr.protocols import ALIGNED, EVREAL_2024
@@ -61,8 +62,6 @@ class Case(NamedTuple):
     """What is fitted: made or read when its turn comes."""
 
     name: str
-    kind: Literal["simulated", "frames", "events"]
-    """Known truth, the camera's frames, or neither."""
     get: Callable[[], tuple[Events, Truth | None]]
 
 
@@ -73,6 +72,8 @@ class Outcome(NamedTuple):
     method: str
     seconds: float
     """Of the fit, compilation included where its shapes are new."""
+    frames: bool
+    """Whether there are pictures to compare with."""
     evaluations: Mapping[str, Evaluation]
     """By protocol."""
 
@@ -88,30 +89,35 @@ def main(suite: Suite) -> int:
     if not cases or set(suite.sequences) - {case.name for case in every}:
         print(f"--sequences: there are {', '.join(case.name for case in every)}", file=sys.stderr)
         return 2
-    outcomes = []
+    outcomes, failures = [], {}
     columns = (TextColumn("{task.description:>40}"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
     with Progress(*columns, TimeRemainingColumn(), console=console) as bar:
-        task = bar.add_task("", total=len(cases) * len(suite.methods))
+        task = bar.add_task("", total=len(cases))
         for case in cases:
             bar.update(task, description=f"{case.name}, making it")
-            events, truth = case.get()
-            for method in suite.methods:
-                bar.update(task, description=f"{case.name}, {method}")
-                outcomes.append(run(case, method, suite.steps, events, truth, lpips))
-                bar.advance(task)
-    save(suite.out, suite, results(cases, outcomes))
-    table(console, cases, outcomes)
-    with suite.out.with_suffix(".md").open("w") as file:
+            try:
+                events, truth = case.get()
+                for method in suite.methods:
+                    bar.update(task, description=f"{case.name}, {method}")
+                    outcomes.append(run(case.name, method, suite.steps, events, truth, lpips))
+            except InputError as error:
+                failures[case.name] = str(error)
+            save(suite.out, suite, results(outcomes, failures), quiet=True)
+            bar.advance(task)
+    table(console, outcomes)
+    with whole(suite.out.with_suffix(".md")) as partial, partial.open("w") as file:
         file.write("```\n")
-        table(Console(file=file, width=WIDTH, highlight=False, markup=False), cases, outcomes)
+        table(Console(file=file, width=WIDTH, highlight=False, markup=False), outcomes)
         file.write("```\n")
-    console.print(f"table in {suite.out.with_suffix('.md')}")
-    return 0
+    console.print(f"numbers in {suite.out}, table in {suite.out.with_suffix('.md')}")
+    for name, why in failures.items():
+        console.print(f"failed: {name}: {why}")
+    return 1 if failures else 0
 
 
 def simulated() -> list[Case]:
     """The sequences of the suite."""
-    return [Case(sequence.name, "simulated", lambda sequence=sequence: make(sequence)) for sequence in SEQUENCES]
+    return [Case(sequence.name, lambda sequence=sequence: make(sequence)) for sequence in SEQUENCES]
 
 
 def recorded(folder: Path, seconds: float) -> list[Case]:
@@ -128,12 +134,10 @@ def recorded(folder: Path, seconds: float) -> list[Case]:
         truth = None if recording.frames is None else Truth(*recording.frames, first)
         return recording.events, truth
 
-    return [Case(name, "events", lambda source=source: get(source)) for name, source in found]
+    return [Case(name, lambda source=source: get(source)) for name, source in found]
 
 
-def run(
-    case: Case, method: str, steps: int | None, events: Events, truth: Truth | None, lpips: Lpips | None
-) -> Outcome:
+def run(case: str, method: str, steps: int | None, events: Events, truth: Truth | None, lpips: Lpips | None) -> Outcome:
     """Fit and score."""
     config = METHODS[method] if steps is None else replace(METHODS[method], steps=steps)
     begin = time.perf_counter()
@@ -141,19 +145,19 @@ def run(
     seconds = time.perf_counter() - begin
     look = truth or alone([prediction])
     scores = {protocol.name: evaluate(prediction, look, events, protocol, lpips=lpips) for protocol in PROTOCOLS}
-    return Outcome(case.name, method, seconds, scores)
+    return Outcome(case, method, seconds, truth is not None, scores)
 
 
-def results(cases: list[Case], outcomes: list[Outcome]) -> dict[str, Any]:
+def results(outcomes: list[Outcome], failures: Mapping[str, str]) -> dict[str, Any]:
     """Everything but the single frames."""
     return {
         "protocols": [asdict(protocol) for protocol in PROTOCOLS],
-        "sequences": {case.name: case.kind for case in cases},
         "scores": [
             {
                 "sequence": outcome.case,
                 "method": outcome.method,
                 "seconds": round(outcome.seconds, 3),
+                "frames": outcome.frames,
                 "protocols": {
                     name: {metric: mean._asdict() for metric, mean in evaluation.means.items()}
                     | {"notes": evaluation.notes}
@@ -163,6 +167,7 @@ def results(cases: list[Case], outcomes: list[Outcome]) -> dict[str, Any]:
             for outcome in outcomes
         ],
         "means": means(outcomes),
+        "failures": failures,
     }
 
 
@@ -175,21 +180,22 @@ def means(outcomes: list[Outcome]) -> dict[str, Any]:
             alike = replace(protocol, averaging="sequences")
             scored = [outcome.evaluations[protocol.name] for outcome in outcomes if outcome.method == method]
             full = [evaluation for evaluation in scored if "mse" in evaluation.means]
+            if not full:
+                continue
             pooled[method][protocol.name] = {name: mean._asdict() for name, mean in pool(full, alike).items()}
     return pooled
 
 
-def table(console: Console, cases: list[Case], outcomes: list[Outcome]) -> None:
+def table(console: Console, outcomes: list[Outcome]) -> None:
     """A row for each sequence and method, under `aligned`; and the means."""
     methods = list(dict.fromkeys(outcome.method for outcome in outcomes))
     names = [name for name in SHOWN if any(name in o.evaluations[ALIGNED.name].means for o in outcomes)]
     shown = Table("sequence", "method", "fit s", *(METRICS[name].title for name in names), box=None, pad_edge=False)
-    for case in cases:
-        for outcome in (outcome for outcome in outcomes if outcome.case == case.name):
-            scores = [outcome.evaluations[ALIGNED.name].means.get(name, Mean(None, None, None)) for name in names]
-            shown.add_row(case.name, outcome.method, f"{outcome.seconds:.2f}", *map(_cell, scores))
+    for outcome in outcomes:
+        scores = [outcome.evaluations[ALIGNED.name].means.get(name, Mean(None, None, None)) for name in names]
+        shown.add_row(outcome.case, outcome.method, f"{outcome.seconds:.2f}", *map(_cell, scores))
     for method in methods:
-        values = means([outcome for outcome in outcomes if outcome.method == method])[method][ALIGNED.name]
+        values = means([o for o in outcomes if o.method == method])[method].get(ALIGNED.name, {})
         scores = [Mean(**values[name]) if name in values else Mean(None, None, None) for name in names]
         shown.add_row("mean where there are frames", method, "", *map(_cell, scores))
     console.print(f"protocol {ALIGNED.name}: {ALIGNED.source}")

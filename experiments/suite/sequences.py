@@ -61,7 +61,6 @@ SEQUENCES = (
     Sequence("night_street", "night", Sensor(0.25, 0.04, shot_noise_rate=5.0, bandwidth=60.0, refractory=5e-4), 24),
     Sequence("night_street_noisy", "night", Sensor(0.3, 0.05, 0.3, 10.0, bandwidth=30.0, hot_pixels=1e-3), 25),
 )
-BY_NAME = {sequence.name: sequence for sequence in SEQUENCES}
 
 
 def make(sequence: Sequence) -> Simulated:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from converters import Frames, ReadOptions, Stream
+from converters import Frames, ReadOptions, Stream, beginning
 from converters.checks import Block, Passage
 from converters.frames import checked_frames
 from converters.pictures import to_gray
@@ -62,13 +62,6 @@ def walk(
     if end == inf and not last_frame:
         shots = (shot for shot, _ in pairwise(shots))
     return Walk(start, _pieces(passage, size, shots, begin, cut, window, notes), notes)
-
-
-def beginning(stream: Stream, name: str, options: ReadOptions) -> float:
-    """Time of the first event or frame, whichever comes first, in seconds of the recording's clock."""
-    passage = Passage(stream, options, name)
-    first = float(next(passage.blocks()).t[0])
-    return min([first] + [(kind.start - passage.origin) / 1e9 for kind in stream.frames[:1]])
 
 
 def _pieces(

@@ -89,6 +89,9 @@ def _run(dataset: Dataset, options: Options) -> int:
     config = dataset.config if options.steps is None else replace(dataset.config, steps=options.steps)
     lpips = None if options.lpips is None else load(options.lpips)
     protocol = PROTOCOLS[options.protocol]
+    if protocol.normalisation == "log affine":
+        # Each span is fitted and aligned by itself, which is kinder than once a sequence.
+        protocol = replace(protocol, name=f"{protocol.name}, a span at a time")
     plan = Plan(protocol, lpips, dataset.camera, dataset.read, config, options.window, options.limit_seconds)
     cuts = {} if dataset.every or options.whole or protocol.cuts == "none" else TABLES[dataset.name]
     found = find(options.root, dataset.name, None if dataset.every else tuple(TABLES[dataset.name]))
