@@ -7,7 +7,7 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from evinr.events import Events, InputError
-from evinr.metrics.replay import ReplayError, event_replay_error
+from evinr.metrics.replay import ReplayError, _sums, event_replay_error
 from evinr.metrics.sharpness import edge_sharpness
 from evinr.simulator import demo
 from evinr.simulator.simulate import Sensor, simulate
@@ -193,3 +193,10 @@ def test_pictures_beside_their_events_are_less_sharp(seen: Seen, pictures: np.nd
 
 def test_no_events_no_sharpness(pictures: np.ndarray, seen: Seen):
     assert np.isnan(edge_sharpness(pictures, TIMES, seen.events.between(-9.0, -8.0))).all()
+
+
+def test_a_pixel_may_fire_as_often_as_it_likes():
+    """A hot pixel: 70,000 events in one interval are more than 16 bits hold."""
+    count = 70_000
+    events = at(np.linspace(0.01, 0.99, count).tolist(), [0] * count, [1] * count)
+    assert _sums(np.array([0.0, 1.0]), events)[0].tolist() == [count, 0]
