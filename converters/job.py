@@ -20,6 +20,8 @@ from evinr.events import InputError
 from evinr.files import parents, resolved, scratch_folder, whole, whole_folder
 
 Target = Literal["npy", "evreal", "h5"]
+EVREAL = {"events_ts.npy", "events_xy.npy", "events_p.npy", "images.npy", "images_ts.npy", "image_event_indices.npy"}
+"""Files of a folder for EVREAL."""
 
 
 class Job(NamedTuple):
@@ -55,6 +57,9 @@ def place(out: Path, to: Target, overwrite: bool, write: Callable[[Path], dict[s
             raise InputError(f"{named}: exists, and is no conversion of evinr; give another output")
         if not overwrite:
             raise InputError(f"{named}: exists already; pass --overwrite, or give another output")
+        if out.is_dir() and (others := _others(out)):
+            listed = ", ".join(others[:3]) + ", ..." * (len(others) > 3)
+            raise InputError(f"{named}: holds {listed}, no part of the conversion; move it, or give another output")
     if to == "h5":
         with parents(out), scratch_folder(out) as between, whole(out) as file:
             about = write(between)
@@ -96,6 +101,14 @@ def written(out: Path) -> dict[str, Any] | None:
         return about | {"to": kind} if ours else None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError):
         return None
+
+
+def _others(out: Path) -> list[str]:
+    """What lies in the folder of a conversion and is none of its files."""
+    kinds = (written(out) or {"frames": {}})["frames"]
+    ours = {"metadata.json", "events.npy", "frames.h5", *kinds, *EVREAL}
+    lists = {f"{kind}{end}.txt" for kind in ("images", "exposures") for end in ("", *(f"_{kind}" for kind in kinds))}
+    return sorted(entry.name for entry in out.iterdir() if entry.name not in ours | lists)
 
 
 def _write(job: Job, folder: Path, advance: Advance) -> dict[str, Any]:

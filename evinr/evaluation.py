@@ -128,7 +128,7 @@ def choose(prediction: Prediction, truth: Truth, protocol: Protocol, cut: Cut | 
         raise InputError(
             f"no frame can be scored: the frames go from {wanted[0]:.6f} to {wanted[-1]:.6f} s, the predictions from "
             f"{prediction.span.start:.6f} to {prediction.span.end:.6f} s, and all {near.size} {lack}; if the clocks differ, "
-            "pass --offset"
+            "`evinr evaluate` takes --offset"
         )
     if not near.all():
         missing = np.flatnonzero(~near)
@@ -204,7 +204,8 @@ def score(
         events = None
     measures = _measures(shown, chosen.times, events, protocol, lpips)
     if not measures:
-        raise InputError("neither frames nor events to score against: give a recording that has one of them")
+        why = next((note for note in notes if note.startswith("no replay")), "there are neither frames nor events")
+        raise InputError(f"nothing to score against: {why}; give the recording that was reconstructed")
     scores = {}
     for number, (name, measure) in enumerate(measures.items()):
         told(METRICS[name].title, number / len(measures))
@@ -226,6 +227,18 @@ def score(
     for name, values in scores.items():
         frames[name][scored] = values
     return Evaluation(protocol, truth.times[chosen.frames], scored, frames, means, tuple(notes))
+
+
+def of_the_frames(shown: Shown, times: Float64[np.ndarray, " m"], events: Events) -> str | None:
+    """What the frames themselves score where no truth is needed, to hold predictions against; None where it cannot be had."""
+    if shown.truth is None or len(times) < 2 or _useless(events, times, shown):
+        return None
+    try:
+        replay = event_replay_error(np.log(shown.truth + fidelity.DARK), times, events).error
+    except InputError:
+        return None
+    sharpness = float(edge_sharpness(shown.truth, times, events).mean())
+    return f"the frames themselves: replay {replay:.4f}, sharpness {sharpness:.4f}"
 
 
 def _useless(events: Events, times: Float64[np.ndarray, " m"], shown: Shown) -> str | None:

@@ -13,7 +13,8 @@ class Metric(NamedTuple):
     """A metric, for people."""
 
     title: str
-    better: Literal["lower", "higher"]
+    better: Literal["lower", "higher", "neither"]
+    """Neither: near to what the frames themselves score is good."""
     meaning: str
 
 
@@ -34,7 +35,7 @@ METRICS = {
         "replay", "lower", "event-replay error: 0 explains every event, 1 is a still picture; needs no truth"
     ),
     "sharpness": Metric(
-        "sharpness", "higher", "gradient where events fired, in part of the range a pixel; needs no truth"
+        "sharpness", "neither", "gradient where events fired, in part of the range a pixel; noise raises it"
     ),
 }
 

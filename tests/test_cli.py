@@ -7,6 +7,8 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
+import types
 from dataclasses import asdict
 from pathlib import Path
 
@@ -16,7 +18,7 @@ import pytest
 
 import evinr
 from evinr import report
-from evinr.__main__ import main, parse
+from evinr.__main__ import _not_ignored, main, parse
 from evinr.cli import fit as fit_command
 from evinr.cli.commands import Fit
 from evinr.config import DEFAULT, PAPER
@@ -405,3 +407,10 @@ def test_every_command_has_its_help(command, capsys):
     with pytest.raises(SystemExit) as stopped:
         main([command, "--help"])
     assert stopped.value.code == 0 and f"evinr {command}" in capsys.readouterr().out
+
+
+def test_ctrl_c_that_falls_where_nothing_can_be_raised_comes_again():
+    fallen = types.SimpleNamespace(exc_value=KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        _not_ignored(fallen)  # pyright: ignore[reportArgumentType]
+        time.sleep(60)

@@ -232,6 +232,18 @@ def test_what_stands_is_neither_replaced_unasked_nor_lost(to, tmp_path):
     assert read(out).events.count == 60 and sorted(os.listdir(tmp_path)) == ["a.txt", "c.txt", "out"]
 
 
+@pytest.mark.parametrize("to", ["npy", "evreal"])
+def test_what_others_put_into_a_conversion_is_not_thrown_away(to: Target, tmp_path: Path):
+    source, out = write_text(tmp_path / "a.txt", some_events(50)), tmp_path / "out"
+    go(source, out, to)
+    go(source, out, to, overwrite=True)
+    (out / "runs").mkdir()
+    (out / "notes.txt").write_text("mine")
+    with pytest.raises(InputError, match="out: holds notes.txt, runs, no part of the conversion; move it"):
+        go(source, out, to, overwrite=True)
+    assert (out / "notes.txt").read_text() == "mine"
+
+
 @pytest.mark.parametrize("overwrite", [False, True])
 def test_what_evinr_did_not_write_is_never_replaced(overwrite, tmp_path):
     source = write_text(tmp_path / "a.txt", some_events())

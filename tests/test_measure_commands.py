@@ -106,7 +106,7 @@ def test_what_evaluate_refuses(place: Path, tmp_path: Path, capsys: pytest.Captu
     for arguments, message in [
         ([place / "nothing", *truth], "nothing: does not exist"),
         ([place / "slider/events.txt", *truth], "no prediction; give a run folder"),
-        ([tmp_path / "small.npy", *truth], "does not tell its times; pass --timestamps"),
+        ([tmp_path / "small.npy", *truth], "does not tell its times; put them beside it, in small.txt"),
         ([place / "ours", "--truth", place / "nowhere"], "nowhere"),
         ([place / "ours", *truth, "--lpips", tmp_path / "none.safetensors"], "none.safetensors"),
         ([place / "ours", *truth, "--sequence", "slider_depth"], "--whole"),
@@ -237,8 +237,8 @@ def test_methods_are_compared_on_the_frames_that_all_have(place: Path, tmp_path:
     (tmp_path / "part/images.txt").write_text("".join([lines[0], *lines[2:]]))
     given = source.read(str(place / "slider"), ReadOptions(), 0, Console(quiet=True))
     rules = scoring.rules(Scoring(), "slider")
-    read = {name: (path, prediction_files.read(path, None, "auto")) for name, path in
-            (("ours", place / "ours"), ("part", tmp_path / "part"))}  # fmt: skip
+    read = {path.name: scoring.placed(path, prediction_files.read(path, None, "auto"), given)
+            for path in (place / "ours", tmp_path / "part")}  # fmt: skip
     compared = side_by_side.scored(Console(quiet=True), given, read, rules)
     for seen in compared.methods.values():
         np.testing.assert_array_equal(seen.evaluation.scored, [True, False, True, True, True, True])
@@ -283,6 +283,20 @@ def test_what_compare_refuses(place: Path, tmp_path: Path, capsys: pytest.Captur
     twice = ["--predictions", place / "ours", place / "ours"]
     assert "given twice" in refused(capsys, "compare", place / "slider", *twice, "--out", tmp_path / "new")
     assert not (tmp_path / "new").exists()
+
+
+def test_a_recording_that_is_not_the_one_that_was_fitted(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    shutil.copytree(place / "slider", tmp_path / "slider")
+    text = (tmp_path / "slider/events.txt").read_text()
+    assert main(["fit", str(tmp_path / "slider"), "--out", str(tmp_path / "runs"), *SMALL]) == 0
+    (tmp_path / "slider/events.txt").write_text(text[: len(text) // 2].rpartition("\n")[0] + "\n")
+    changed = refused(capsys, "report", tmp_path / "runs/slider", "--out", tmp_path / "page.html")
+    assert "has changed since it was fitted" in changed
+    arguments = ["evaluate", tmp_path / "runs/slider", "--truth", tmp_path / "slider", "--out", tmp_path / "scores"]
+    assert main([str(word) for word in arguments]) == 0
+    assert "was fitted to other files" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -133,7 +133,7 @@ def test_arrays_that_are_refused(tmp_path: Path):
     (tmp_path / "t.txt").write_text("0.1\n0.2\n")
     (tmp_path / "four.txt").write_text("\n".join(map(str, TIMES)))
     for path, timestamps, message in [
-        ("a.npy", None, "does not tell its times; pass --timestamps"),
+        ("a.npy", None, "does not tell its times; put them beside it, in a.txt"),
         ("a.npy", "t.txt", "2 times for the 4 frames of a.npy"),
         ("a.npy", "none.txt", "none.txt: there is no such file"),
         ("a.npy", ".", "there is no such file"),

@@ -39,7 +39,10 @@ def run(command: Compare, argv: Sequence[str]) -> int:
             raise InputError(f"{command.source}: {error}") from None
     about = {part: given.about.get(part) for part in ("source", "sha256", "format", "version")}
     if before and before.get("sha256") != about["sha256"] and not command.overwrite:
-        raise InputError(f"{out}: compares methods on {before.get('source')}; pass another --out, or --overwrite")
+        changed = ", which has changed since" if before.get("source") == command.source else ""
+        raise InputError(
+            f"{out}: compares methods on {before.get('source')}{changed}; pass another --out, or --overwrite"
+        )
     with parents(out / MARK):
         write_json(out / MARK, about)
     predictions = {}
@@ -61,10 +64,10 @@ def run(command: Compare, argv: Sequence[str]) -> int:
         code = fit.fitted(one, again, console, run_folder.choose(one), given)
         if code:
             return code
-        predictions[method] = folder, prediction_files.read(folder, None, "auto")
+        predictions[method] = scoring.placed(folder, prediction_files.read(folder, None, "auto"), given)
     console.print()
-    for title, other in others.items():
-        predictions[title if title not in predictions else f"{title} (given)"] = other
+    for title, (path, other) in others.items():
+        predictions[title if title not in predictions else f"{title} (given)"] = scoring.placed(path, other, given)
     compared = side_by_side.scored(console, given, predictions, rules)
     comparison.write(out / "report.html", side_by_side.drawn(compared, given, command.pictures))
     write_json(out / "scores.json", about | {"methods": compared.as_json()})

@@ -1,14 +1,12 @@
 """`evinr evaluate`: any prediction against a recording, under a named protocol."""
 
 import json
-from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 
-from evinr.cli import prediction_files, scoring, source
+from evinr.cli import prediction_files, scoring, side_by_side, source
 from evinr.cli.commands import Evaluate
-from evinr.evaluation import alone, evaluate
 from evinr.events import InputError
 from evinr.files import resolved, whole_folder, write_json
 from evinr.protocols import PROTOCOLS
@@ -26,37 +24,23 @@ def run(command: Evaluate) -> int:
         raise InputError(
             f"--normalisation {command.normalisation}: {command.scoring.protocol} has its own; leave it out"
         )
-    rules = scoring.rules(command.scoring, source.name_of(command.truth))
-    predicted = prediction_files.read(command.prediction, command.timestamps, command.values)
+    rules = scoring.rules(command.scoring, source.name_of(command.truth))._replace(normalisation=command.normalisation)
+    read = prediction_files.read(command.prediction, command.timestamps, command.values)
     given = source.read(command.truth, command.read, 0, console)
-    try:
-        with scoring.progress(console) as advance:
-            prediction, moved = scoring.on_the_clock(predicted, given, command.offset)
-            evaluation = evaluate(
-                prediction,
-                source.truth(given) or alone([prediction]),
-                given.events,
-                rules.protocol,
-                cut=rules.cut,
-                lpips=rules.lpips,
-                normalisation=command.normalisation,
-                told=partial(advance, 0),
-            )
-    except InputError as error:
-        raise InputError(f"{command.prediction}: {error}") from None
-    assumptions = (*predicted.assumptions, *moved, *given.about["assumptions"])
+    prediction = scoring.placed(command.prediction, read, given, command.offset)
+    assumptions = (*prediction.assumptions, *given.about["assumptions"])
     for assumption in assumptions:
         console.print(f"  {assumption}")
-    scoring.tell(console, rules.protocol, rules.said)
-    scoring.table(console, {name: evaluation})
+    compared = side_by_side.scored(console, given, {name: prediction}, rules)
     about = {
         "prediction": str(command.prediction),
         "truth": {part: given.about.get(part) for part in ("source", "sha256", "format")},
         "assumptions": [*assumptions, rules.said],
+        "frames_themselves": compared.frames,
     }
     with whole_folder(out, command.overwrite) as folder:
-        scoring.write_csv(folder / FRAMES, {name: evaluation})
-        write_json(folder / SCORES, scoring.as_json(evaluation, rules, about))
+        scoring.write_csv(folder / FRAMES, compared.evaluations)
+        write_json(folder / SCORES, scoring.as_json(compared.evaluations[name], rules, about))
     console.print(f"scores   {out / SCORES}\nframes   {out / FRAMES}")
     return 0
 

@@ -28,6 +28,8 @@ class Given(NamedTuple):
     origin: int
     """The recording's own time of t = 0 in nanoseconds, where the prediction knows it; else 0."""
     assumptions: tuple[str, ...]
+    sha256: str | None = None
+    """Of the recording that a run was fitted to."""
 
 
 class Listed(NamedTuple):
@@ -63,8 +65,9 @@ def _run(path: Path) -> Given:
     from evinr import checkpoint
 
     result = checkpoint.load(path)
-    origin = json.loads((path / "config.json").read_text()).get("origin_ns", 0)
-    return Given(of_reconstruction(result), origin, ("a fit, asked at the frames' own times",))
+    about = json.loads((path / "config.json").read_text())
+    said = ("a fit, asked at the very times of what it is held against",)
+    return Given(of_reconstruction(result), about.get("origin_ns", 0), said, about.get("sha256"))
 
 
 def _folder(path: Path, timestamps: Path | None) -> Given:
@@ -125,9 +128,11 @@ def _array(path: Path, timestamps: Path | None, values: Values) -> Given:
     if not frames.size:
         raise InputError(f"{path}: holds no frames; predict some")
     if timestamps is None:
-        raise InputError(
-            f"{path}: an array does not tell its times; pass --timestamps FILE, one time in seconds a frame"
-        )
+        timestamps = path.with_suffix(".txt")
+        if not timestamps.is_file():
+            raise InputError(
+                f"{path}: an array does not tell its times; put them beside it, in {timestamps.name}, one a line"
+            )
     times = _times(timestamps)
     if len(times) != len(frames):
         raise InputError(

@@ -18,10 +18,14 @@ def run(command: Report) -> int:
     console = Console(highlight=False, soft_wrap=True, markup=False)
     require_place(command.out, command.overwrite)
     paths = scoring.named(command.predictions)
+    read = {title: (path, prediction_files.read(path, None, "auto")) for title, path in paths.items()}
     named, options, seed = _fitted_to(list(paths.values()), command)
     rules = scoring.rules(command.scoring, source.name_of(named))
-    predictions = {title: (path, prediction_files.read(path, None, "auto")) for title, path in paths.items()}
     given = source.read(named, options, seed, console)
+    for path, prediction in read.values():
+        if command.truth is None and prediction.sha256 not in (None, given.about["sha256"]):
+            raise InputError(f"{path}: {named} has changed since it was fitted; fit again, or pass --truth SOURCE")
+    predictions = {title: scoring.placed(path, prediction, given) for title, (path, prediction) in read.items()}
     compared = side_by_side.scored(console, given, predictions, rules)
     comparison.write(command.out, side_by_side.drawn(compared, given, command.pictures))
     console.print(f"page     {command.out}")

@@ -22,7 +22,7 @@ from evinr.events import InputError
 from evinr.files import whole
 from evinr.metrics.lpips import Lpips, load
 from evinr.prediction import Prediction, shifted
-from evinr.protocols import PROTOCOLS, Protocol
+from evinr.protocols import PROTOCOLS, Normalisation, Protocol
 from evinr.report import bar
 from evinr.scores import METRICS, Evaluation, Mean
 
@@ -35,6 +35,8 @@ class Rules(NamedTuple):
     lpips: Lpips | None
     said: str
     """What was made of the cut, for people."""
+    normalisation: Normalisation | None = None
+    """What replaces the method's own, if anything."""
 
 
 def rules(scoring: Scoring, recording: str) -> Rules:
@@ -44,7 +46,10 @@ def rules(scoring: Scoring, recording: str) -> Rules:
         name = f"{protocol.name}, but for equalisation"
         protocol = replace(protocol, name=name, equalisation=scoring.equalisation)
     weights = scoring.lpips or os.environ.get("EVINR_LPIPS_WEIGHTS")
-    lpips = load(Path(weights)) if weights else None
+    try:
+        lpips = load(Path(weights)) if weights else None
+    except InputError as error:
+        raise InputError(str(error) if scoring.lpips else f"EVINR_LPIPS_WEIGHTS: {error}") from None
     name = scoring.sequence or recording
     if scoring.sequence is not None and sequence(scoring.sequence) is None:
         known = ", ".join(dict.fromkeys(name for table in TABLES.values() for name in table))
@@ -59,9 +64,30 @@ def rules(scoring: Scoring, recording: str) -> Rules:
     return Rules(protocol, found, lpips, said)
 
 
+class Placed(NamedTuple):
+    """A prediction at the times of the recording that it is held against."""
+
+    path: Path
+    prediction: Prediction
+    assumptions: tuple[str, ...]
+
+
+def placed(path: Path, given: Given, source: Source, offset: float = 0.0) -> Placed:
+    """A prediction that was read, at the recording's times."""
+    prediction, said = on_the_clock(given, source, offset)
+    return Placed(path, prediction, (*given.assumptions, *said))
+
+
 def on_the_clock(given: Given, source: Source, offset: float) -> tuple[Prediction, tuple[str, ...]]:
     """The prediction at the recording's times, `offset` seconds later, and what was assumed to bring it there."""
     prediction, zero = given.prediction, source.about.get("origin_ns") or 0
+    theirs = source.about.get("sha256")
+    if given.sha256 and theirs and given.sha256 != theirs:
+        moved, said = on_the_clock(given._replace(sha256=None), source, offset)
+        return moved, (
+            *said,
+            f"the run was fitted to other files (sha256 {given.sha256[:12]}, these are {theirs[:12]})",
+        )
     if zero and given.origin:
         return shifted(prediction, (given.origin - zero) / 1e9 + offset), ()
     start, end = float(source.events.t[0]), float(source.events.t[-1])
@@ -109,9 +135,9 @@ def table(console: Console, evaluations: Mapping[str, Evaluation]) -> None:
     shown = Table("", *evaluations, box=None, pad_edge=False)
     counts = (int(evaluation.scored.sum()) for evaluation in evaluations.values())
     of = (len(evaluation.times) for evaluation in evaluations.values())
-    shown.add_row("frames", *(f"{count} of {all}" for count, all in zip(counts, of, strict=True)))
+    shown.add_row("scored", *(f"{count} of {all}" for count, all in zip(counts, of, strict=True)))
     for name in names:
-        arrow = "\N{DOWNWARDS ARROW}" if METRICS[name].better == "lower" else "\N{UPWARDS ARROW}"
+        arrow = {"lower": "\N{DOWNWARDS ARROW}", "higher": "\N{UPWARDS ARROW}", "neither": ""}[METRICS[name].better]
         means = [evaluation.means.get(name, Mean(None, None, None)) for evaluation in evaluations.values()]
         shown.add_row(f"{METRICS[name].title} {arrow}", *map(_cell, means))
     console.print(shown)

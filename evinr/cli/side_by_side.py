@@ -14,9 +14,8 @@ from rich.console import Console
 
 from evinr import checkpoint, report
 from evinr.cli import scoring, source
-from evinr.cli.prediction_files import Given
 from evinr.cli.source import Source
-from evinr.evaluation import alone, choose, score, shared, show
+from evinr.evaluation import alone, choose, of_the_frames, score, shared, show
 from evinr.events import Events, InputError
 from evinr.pages import comparison
 from evinr.scores import Evaluation
@@ -46,6 +45,8 @@ class SideBySide(NamedTuple):
     recording: str
     rules: scoring.Rules
     methods: Mapping[str, Seen]
+    frames: str | None
+    """What the frames themselves score."""
 
     @property
     def evaluations(self) -> dict[str, Evaluation]:
@@ -63,28 +64,29 @@ class SideBySide(NamedTuple):
 
 
 def scored(
-    console: Console, given: Source, predictions: Mapping[str, tuple[Path, Given]], rules: scoring.Rules
+    console: Console, given: Source, predictions: Mapping[str, scoring.Placed], rules: scoring.Rules
 ) -> SideBySide:
     """Score predictions on the frames that all of them have, and print the table. Raises InputError, which names the
     prediction."""
-    placed = {title: scoring.on_the_clock(one, given, 0.0) for title, (_, one) in predictions.items()}
-    truth = source.truth(given) or alone([prediction for prediction, _ in placed.values()])
-    methods, chosen = {}, {}
-    for title, (prediction, _) in placed.items():
-        with of(predictions[title][0]):
-            chosen[title] = choose(prediction, truth, rules.protocol, rules.cut)
-    with scoring.progress(console, len(placed)) as advance:
+    truth = source.truth(given) or alone([placed.prediction for placed in predictions.values()])
+    methods, chosen, frames = {}, {}, None
+    for title, placed in predictions.items():
+        with of(placed.path):
+            chosen[title] = choose(placed.prediction, truth, rules.protocol, rules.cut)
+    with scoring.progress(console, len(predictions)) as advance:
         for number, (title, one) in enumerate(shared(chosen).items()):
-            path, read = predictions[title]
+            path, prediction, assumptions = predictions[title]
             with of(path):
-                shown = show(placed[title][0], truth, one, rules.protocol, None)
+                shown = show(prediction, truth, one, rules.protocol, rules.normalisation)
                 told = partial(advance, number)
                 evaluation = score(shown, one, truth, given.events, rules.protocol, rules.lpips, told)
-            assumptions = (*read.assumptions, *placed[title][1])
             methods[title] = Seen(path, assumptions, evaluation, shown.pictures, shown.truth)
-    result = SideBySide(source.name_of(given.about["source"]), rules, methods)
+            frames = frames or of_the_frames(shown, one.times, given.events)
+    result = SideBySide(source.name_of(given.about["source"]), rules, methods, frames)
     scoring.tell(console, rules.protocol, rules.said)
     scoring.table(console, result.evaluations)
+    if frames:
+        console.print(f"  {frames}")
     return result
 
 
@@ -122,6 +124,7 @@ def drawn(compared: SideBySide, given: Source, pictures: int) -> comparison.Page
         ("scored", f"{compared.rules.said}; {scored.size} frames, the same of every method"),
         *(("assumed", assumption) for assumption in given.about["assumptions"]),
         *(("note", note) for note in scoring.notes(compared.evaluations)),
+        *([("note", compared.frames)] if compared.frames else []),
     ]
     return comparison.Page(compared.recording, facts, times, methods, camera, _events(given.events, times))
 

@@ -148,6 +148,15 @@ def _method(name: str, method: Method) -> str:
 
 
 def _facts(facts: Sequence[tuple[str, str]]) -> str:
+    said = [(label, value) for label, value in facts if label != "assumed"]
+    assumed = [(label, value) for label, value in facts if label == "assumed"]
+    folded = (
+        f"<details><summary>What was assumed ({len(assumed)})</summary>{_list(assumed)}</details>" if assumed else ""
+    )
+    return _list(said) + folded
+
+
+def _list(facts: Sequence[tuple[str, str]]) -> str:
     return f"<dl>{''.join(f'<dt>{escape(label)}</dt><dd>{escape(value)}</dd>' for label, value in facts)}</dl>"
 
 

@@ -10,7 +10,8 @@ from jaxtyping import Float64
 from evinr.scores import METRICS, Mean
 
 ABSENT = "no score: what the metric needs is absent, or no picture could be scored"
-ARROWS = {"lower": "↓", "higher": "↑"}
+ARROWS = {"lower": "↓", "higher": "↑", "neither": ""}
+SAID = {"lower": "lower is better", "higher": "higher is better", "neither": "good is near the frames' own"}
 
 
 def table(names: Sequence[str], means: Sequence[Mapping[str, Mean]]) -> str:
@@ -26,7 +27,7 @@ def table(names: Sequence[str], means: Sequence[Mapping[str, Mean]]) -> str:
     )
     meanings = "".join(
         f"<dt>{escape(METRICS[metric].title)} {ARROWS[METRICS[metric].better]}</dt>"
-        f"<dd>{escape(METRICS[metric].meaning)}; {METRICS[metric].better} is better</dd>"
+        f"<dd>{escape(METRICS[metric].meaning)}; {SAID[METRICS[metric].better]}</dd>"
         for metric in present
     )
     return (
@@ -47,7 +48,7 @@ def label(metric: str) -> str:
     """A metric's title with an arrow to where it is better, and what it means on hover."""
     title, better, meaning = METRICS[metric]
     return (
-        f'<abbr title="{escape(meaning)}; {better} is better">{escape(title)} '
+        f'<abbr title="{escape(meaning)}; {SAID[better]}">{escape(title)} '
         f'<span aria-hidden="true">{ARROWS[better]}</span></abbr>'
     )
 
@@ -88,7 +89,9 @@ def _column(means: Sequence[Mean | None], better: str) -> list[str]:
     places = decimals(mean.value for mean in means if mean)
     shown = [number(mean.value, places) if mean else "-" for mean in means]
     known = [mean.value for mean in means if mean and mean.value is not None and not math.isnan(mean.value)]
-    best = number((min if better == "lower" else max)(known), places) if len(known) > 1 else None
+    best = (
+        number((min if better == "lower" else max)(known), places) if len(known) > 1 and better != "neither" else None
+    )
     return [_cell(text, mean, places, text == best) for text, mean in zip(shown, means, strict=True)]
 
 

@@ -147,7 +147,7 @@ def _video(path: Path, fps: float | None) -> Callable[[], Iterator[Frame]]:
 
     def told(error: Exception) -> InputError:
         return InputError(
-            f"{path.name}: no readable video ({' '.join(str(error).split())[:120]}); give another, or a folder of pictures"
+            f"{path.name}: no readable video ({(str(error).splitlines() or [''])[0][:120]}); give another, or a folder of pictures"
         )
 
     def frames() -> Iterator[Frame]:
@@ -191,8 +191,11 @@ def _folder(path: Path, fps: float | None) -> Callable[[], Iterator[Frame]]:
         listed, stamped = FrameSet("frames", 0, read), False
 
     def frames() -> Iterator[Frame]:
-        for number, frame in enumerate(checked_frames(listed, AS_STORED, 0, path.name)):
-            yield frame if stamped else frame._replace(time=round(number * 1e9 / (fps or 1)))
+        try:
+            for number, frame in enumerate(checked_frames(listed, AS_STORED, 0, path.name)):
+                yield frame if stamped else frame._replace(time=round(number * 1e9 / (fps or 1)))
+        except InputError as error:
+            raise InputError(str(error).replace("pass --sort", "sort the lines of images.txt")) from None
 
     return frames
 

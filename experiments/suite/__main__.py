@@ -89,6 +89,7 @@ def main(suite: Suite) -> int:
     if not cases or set(suite.sequences) - {case.name for case in every}:
         print(f"--sequences: there are {', '.join(case.name for case in every)}", file=sys.stderr)
         return 2
+    suite.out.parent.mkdir(parents=True, exist_ok=True)
     outcomes, failures = [], {}
     columns = (TextColumn("{task.description:>40}"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
     with Progress(*columns, TimeRemainingColumn(), console=console) as bar:
@@ -207,4 +208,7 @@ def _cell(mean: Mean) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(tyro.cli(Suite)))
+    try:
+        sys.exit(main(tyro.cli(Suite)))
+    except (InputError, OSError) as error:
+        sys.exit(f"suite: {error}")
