@@ -146,9 +146,8 @@ def _video(path: Path, fps: float | None) -> Callable[[], Iterator[Frame]]:
     import imageio.v3 as iio
 
     def told(error: Exception) -> InputError:
-        return InputError(
-            f"{path.name}: no readable video ({(str(error).splitlines() or [''])[0][:120]}); give another, or a folder of pictures"
-        )
+        reason = (str(error).splitlines() or ["cut short"])[0][:120]
+        return InputError(f"{path.name}: no readable video ({reason}); give another, or a folder of pictures")
 
     def frames() -> Iterator[Frame]:
         try:
