@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from scipy.ndimage import map_coordinates
 
+from evinr.cli.footage import DARK, LONGEST_STEP, open_footage
 from evinr.events import InputError
 from evinr.simulator import camera, scenes
-from evinr.simulator.footage import DARK, LONGEST_STEP, open_footage
 from evinr.simulator.scenes.motions import corners_speed, look, pan, rotation, shake, sway, zoom
 from evinr.simulator.scenes.world import FEWEST, PERIOD, STEP, World, dense
 from experiments.suite.sequences import SEQUENCES, make

@@ -15,11 +15,11 @@ from converters.job import place
 from converters.options import AS_STORED
 from converters.stream import Columns, Frame, FrameSet, SensorSize, Stream, Window
 from evinr.cli.commands import Simulate
+from evinr.cli.footage import Footage, open_footage
 from evinr.events import InputError
 from evinr.files import resolved
 from evinr.simulator import camera, scenes
 from evinr.simulator.camera import Shutter
-from evinr.simulator.footage import Footage, open_footage
 from evinr.simulator.pixels import draw_pixels
 from evinr.simulator.scenes import World
 from evinr.simulator.simulate import blocks

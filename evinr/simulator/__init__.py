@@ -1,1 +1,1 @@
-"""The simulator: scenes and footage, the pixels of an event camera, and a camera beside it."""
+"""The simulator: scenes, the pixels of an event camera, and a camera beside it."""
