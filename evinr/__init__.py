@@ -19,11 +19,18 @@ if TYPE_CHECKING:
     from evinr.checkpoint import load as load
     from evinr.config import PAPER as PAPER
     from evinr.config import FitConfig as FitConfig
+    from evinr.evaluation import evaluate as evaluate
     from evinr.events import Events as Events
     from evinr.events import InputError as InputError
     from evinr.fitting import fit as fit
+    from evinr.prediction import Prediction as Prediction
+    from evinr.prediction import Truth as Truth
+    from evinr.prediction import of_reconstruction as of_reconstruction
+    from evinr.protocols import PROTOCOLS as PROTOCOLS
     from evinr.reconstruction import Reconstruction as Reconstruction
     from evinr.reconstruction import Span as Span
+    from evinr.simulator.simulate import Sensor as Sensor
+    from evinr.simulator.simulate import simulate as simulate
 
 _HOMES = {
     "Events": "evinr.events",
@@ -31,14 +38,21 @@ _HOMES = {
     "Frames": "converters",
     "InputError": "evinr.events",
     "PAPER": "evinr.config",
+    "PROTOCOLS": "evinr.protocols",
+    "Prediction": "evinr.prediction",
     "ReadOptions": "converters",
     "Reconstruction": "evinr.reconstruction",
     "Recording": "converters",
+    "Sensor": "evinr.simulator.simulate",
     "Span": "evinr.reconstruction",
+    "Truth": "evinr.prediction",
+    "evaluate": "evinr.evaluation",
     "events_from_columns": "converters",
     "fit": "evinr.fitting",
     "load": "evinr.checkpoint",
+    "of_reconstruction": "evinr.prediction",
     "read": "converters",
+    "simulate": "evinr.simulator.simulate",
 }
 
 
