@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict
@@ -107,8 +108,12 @@ def _others(out: Path) -> list[str]:
     """What lies in the folder of a conversion and is none of its files."""
     kinds = (written(out) or {"frames": {}})["frames"]
     ours = {"metadata.json", "events.npy", "frames.h5", *kinds, *EVREAL}
-    lists = {f"{kind}{end}.txt" for kind in ("images", "exposures") for end in ("", *(f"_{kind}" for kind in kinds))}
-    return sorted(entry.name for entry in out.iterdir() if entry.name not in ours | lists)
+    lists = {f"{what}{end}.txt" for what in ("images", "exposures") for end in ("", *(f"_{kind}" for kind in kinds))}
+    found = [entry.name for entry in out.iterdir() if entry.name not in ours | lists]
+    for kind in kinds:
+        pictures = (out / kind).iterdir() if (out / kind).is_dir() else ()
+        found += [f"{kind}/{entry.name}" for entry in pictures if not re.fullmatch(r"frame_\d{8,}\.png", entry.name)]
+    return sorted(name for name in found if not Path(name).name.startswith("."))  # .DS_Store and its like
 
 
 def _write(job: Job, folder: Path, advance: Advance) -> dict[str, Any]:

@@ -3,11 +3,11 @@
 import _thread
 import argparse
 import io
-import os
 import sys
 import threading
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Annotated, Any
 
 import tyro
 
@@ -17,6 +17,8 @@ from evinr.simulator.sensor import SENSORS
 
 Command = Fit | Render | Convert | Info | Simulate | Evaluate | Compare | Report | Weights
 
+Unraisable = Callable[[Any], object]
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; 0 when it did its work, 1 for what the user can mend, 2 for wrong usage, 130 when interrupted."""
@@ -24,14 +26,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # names that a terminal cannot show
-    sys.unraisablehook = _not_ignored
+    before = sys.unraisablehook
+    sys.unraisablehook = partial(_not_ignored, before)
     try:
         return _run(parse(argv), argv)
     except InputError as error:
         return _say(str(error), 1)
-    except BrokenPipeError:  # `| head` has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         return _say(f"{where}{error.strerror or error}; see that it can be written, and that there is space", 1)
@@ -39,14 +39,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _say("out of memory; ask for a shorter span, fewer --knots or fewer frames", 1)
     except KeyboardInterrupt:
         return _say("interrupted", 130)
+    finally:
+        sys.unraisablehook = before
 
 
-def _not_ignored(unraisable: "sys.UnraisableHookArgs") -> None:
+def _not_ignored(otherwise: Unraisable, unraisable: "sys.UnraisableHookArgs") -> None:
     """Ctrl-C while JAX starts may fall into its callback of the garbage collector, which cannot raise it: once more, then."""
     if isinstance(unraisable.exc_value, KeyboardInterrupt):
         threading.Timer(0.1, _thread.interrupt_main).start()
     else:
-        sys.__unraisablehook__(unraisable)
+        otherwise(unraisable)
 
 
 def _run(command: Command, argv: Sequence[str]) -> int:

@@ -50,6 +50,8 @@ class Shown(NamedTuple):
     log_intensity: Float32[np.ndarray, "m h w"]
     pictures: Float32[np.ndarray, "m h w"]
     truth: Float32[np.ndarray, "m h w"] | None
+    frames: Float32[np.ndarray, "m h w"] | None
+    """The truth before it was equalised."""
     notes: tuple[str, ...]
 
 
@@ -183,9 +185,8 @@ def show(
         pictures = normalise(predicted, how)
         notes.append(f"normalisation of the prediction: {how}")
     pictures = equalise(np.clip(pictures, 0, 1), protocol.equalisation)
-    return Shown(
-        log_intensity, pictures, None if images is None else equalise(images, protocol.equalisation), tuple(notes)
-    )
+    equal = None if images is None else equalise(images, protocol.equalisation)
+    return Shown(log_intensity, pictures, equal, images, tuple(notes))
 
 
 def score(
@@ -229,16 +230,22 @@ def score(
     return Evaluation(protocol, truth.times[chosen.frames], scored, frames, means, tuple(notes))
 
 
-def of_the_frames(shown: Shown, times: Float64[np.ndarray, " m"], events: Events) -> str | None:
+class WithoutTruth(NamedTuple):
+    """Means of the scores that need no truth."""
+
+    replay: float
+    sharpness: float
+
+
+def of_the_frames(shown: Shown, times: Float64[np.ndarray, " m"], events: Events) -> WithoutTruth | None:
     """What the frames themselves score where no truth is needed, to hold predictions against; None where it cannot be had."""
-    if shown.truth is None or len(times) < 2 or _useless(events, times, shown):
+    if shown.truth is None or shown.frames is None or len(times) < 2 or _useless(events, times, shown):
         return None
     try:
-        replay = event_replay_error(np.log(shown.truth + fidelity.DARK), times, events).error
+        replay = event_replay_error(np.log(shown.frames + fidelity.DARK), times, events).error
     except InputError:
         return None
-    sharpness = float(edge_sharpness(shown.truth, times, events).mean())
-    return f"the frames themselves: replay {replay:.4f}, sharpness {sharpness:.4f}"
+    return WithoutTruth(replay, float(edge_sharpness(shown.truth, times, events).mean()))
 
 
 def _useless(events: Events, times: Float64[np.ndarray, " m"], shown: Shown) -> str | None:
@@ -255,7 +262,7 @@ def _measures(
     shown: Shown, times: Float64[np.ndarray, " m"], events: Events | None, protocol: Protocol, lpips: Lpips | None
 ) -> dict[str, Callable[[], Float[np.ndarray, " m"]]]:
     """What can be measured, by name: one score for each time."""
-    log_intensity, pictures, truth, _ = shown
+    log_intensity, pictures, truth = shown[:3]
     measures = {}
     if truth is not None:
         similarity = {

@@ -412,5 +412,5 @@ def test_every_command_has_its_help(command, capsys):
 def test_ctrl_c_that_falls_where_nothing_can_be_raised_comes_again():
     fallen = types.SimpleNamespace(exc_value=KeyboardInterrupt())
     with pytest.raises(KeyboardInterrupt):
-        _not_ignored(fallen)  # pyright: ignore[reportArgumentType]
+        _not_ignored(print, fallen)  # pyright: ignore[reportArgumentType]
         time.sleep(60)

@@ -135,6 +135,55 @@ def test_what_evaluate_refuses(place: Path, tmp_path: Path, capsys: pytest.Captu
     assert (tmp_path / "out/thesis.txt").read_text() == "mine"
 
 
+@pytest.mark.parametrize("extra", [[], ["--equalisation", "global"]])
+def test_the_frames_own_scores_are_those_of_the_frames(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], extra: list[str]
+):
+    """The camera's frames as a prediction score what is said of them."""
+    shutil.copytree(place / "slider/images", tmp_path / "images")
+    shutil.copy(place / "slider/images.txt", tmp_path / "images.txt")
+    arguments = ["evaluate", tmp_path / "images", "--truth", place / "slider", "--out", tmp_path / "out", *extra]
+    assert main([str(word) for word in arguments]) == 0
+    about = json.loads((tmp_path / "out/scores.json").read_text())
+    for name, value in about["frames_themselves"].items():
+        assert about["scores"][name]["value"] == pytest.approx(value, rel=1e-6)
+    said = capsys.readouterr().out
+    assert f"the frames themselves: replay {about['frames_themselves']['replay']:.4f}" in said
+    assert about["scores"]["mse"]["value"] == 0
+    line = next(line for line in said.splitlines() if line.startswith("sharpness"))
+    assert "\N{UPWARDS ARROW}" not in line and "\N{DOWNWARDS ARROW}" not in line
+
+
+def test_demos_of_two_seeds_are_two_recordings(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    size = ["--height", "24", "--width", "32", "--t-end", "0.1"]
+    for seed in ("0", "1"):
+        run = ["fit", "demo", "--seed", seed, "--name", f"d{seed}", "--out", str(tmp_path), *size, *SMALL]
+        assert main(run) == 0
+    said = refused(capsys, "report", tmp_path / "d0", tmp_path / "d1", "--out", tmp_path / "page.html")
+    assert "report them apart" in said
+    arguments = ["evaluate", tmp_path / "d1", "--truth", "demo", "--out", tmp_path / "out", *size]
+    assert main([str(word) for word in arguments]) == 0
+    about = json.loads((tmp_path / "out/scores.json").read_text())
+    assert not any("other files" in said for said in about["assumptions"])
+
+
+def test_a_comparison_of_another_recording_is_replaced_whole(place: Path, tmp_path: Path):
+    (tmp_path / "out/paper").mkdir(parents=True)
+    (tmp_path / "out/paper/config.json").write_text("{}")
+    (tmp_path / "out/notes.txt").write_text("mine")
+    (tmp_path / "out/comparison.json").write_text('{"sha256": "another", "source": "another"}')
+    arguments = ["compare", place / "slider", "--methods", "evinr", "--out", tmp_path / "out", "--pictures", "2"]
+    assert main([str(word) for word in arguments]) == 1
+    assert main([str(word) for word in [*arguments, "--overwrite"]]) == 0
+    assert not (tmp_path / "out/paper").exists() and (tmp_path / "out/notes.txt").read_text() == "mine"
+    shutil.rmtree(tmp_path / "out/evinr/checkpoint")
+    assert main([str(word) for word in arguments]) == 1  # it holds pictures, so it is not what a killed fit left
+    for path in (tmp_path / "out/evinr").iterdir():
+        if path.name not in ("config.json", "metrics.jsonl"):
+            path.unlink()
+    assert main([str(word) for word in arguments]) == 0
+
+
 def test_equalisation_is_said_beside_the_protocol(place: Path, tmp_path: Path):
     arguments = [
         "evaluate",

@@ -208,6 +208,8 @@ def test_equal_numbers_are_equally_good_and_one_alone_is_not_the_best():
     shown = score_table.table(["a", "b"], [{"mse": Mean(0.1, None, None)}, {"mse": Mean(0.1, None, None)}])
     assert shown.count("<b>0.100</b>") == 2
     assert "<b>" not in score_table.table(["a"], [{"mse": Mean(0.1, None, None)}])
+    sharp = [{"sharpness": Mean(value, None, None)} for value in (0.1, 0.2)]
+    assert "<b>" not in score_table.table(["a", "b"], sharp)  # near the frames' own is best
     assert "There are no scores" in score_table.table(["a"], [{}])
 
 

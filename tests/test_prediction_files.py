@@ -59,6 +59,25 @@ def test_a_converted_recordings_frames(tmp_path: Path):
     np.testing.assert_array_equal(read(path, None, "auto").prediction.times, TIMES)
 
 
+def test_only_pictures_of_the_folder_are_read(tmp_path: Path):
+    """A reconstruction beside the camera's frames, by their list: the frames are not to be scored against themselves."""
+    camera, ours = folder(tmp_path / "images"), folder(tmp_path / "recon", pictures=PICTURES // 2)
+    lines = "".join(f"{t} images/frame_{i:010d}.png\n" for i, t in enumerate(TIMES))
+    (tmp_path / "images.txt").write_text(lines)
+    with pytest.raises(InputError, match="recon: no timestamps.txt"):
+        read(ours, None, "auto")
+    halves = read(ours, tmp_path / "images.txt", "auto").prediction.at(np.array(TIMES))
+    np.testing.assert_allclose(halves, (PICTURES // 2) / 255, atol=1e-6)
+    np.testing.assert_allclose(read(camera, None, "auto").prediction.at(np.array(TIMES)), PICTURES / 255, atol=1e-6)
+    (ours / "frame_0000000001.png").unlink()
+    with pytest.raises(InputError, match="line 2: picture 'images/frame_0000000001.png' is not in"):
+        read(ours, tmp_path / "images.txt", "auto")
+    sharp = folder(tmp_path / "sharp", pictures=PICTURES // 3)
+    (tmp_path / "images_sharp.txt").write_text(lines.replace("images/", "sharp/"))
+    thirds = read(sharp, None, "auto").prediction.at(np.array(TIMES))
+    np.testing.assert_allclose(thirds, (PICTURES // 3) / 255, atol=1e-6)
+
+
 def test_colour_and_16_bits(tmp_path: Path):
     path = folder(tmp_path / "p", pictures=np.repeat(PICTURES[..., None], 3, -1))
     (path / "timestamps.txt").write_text("\n".join(map(str, TIMES)))

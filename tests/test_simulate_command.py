@@ -201,6 +201,17 @@ def test_what_is_there_is_kept_unless_told(simulated, capsys):
     assert "--overwrite" in capsys.readouterr().err and everything(simulated) == before
 
 
+def test_it_is_simulated_anew_over_itself_and_nothing_else(tmp_path, capsys):
+    arguments = ["simulate", "pan", str(tmp_path / "out"), *SMALL]
+    assert main(arguments) == 0
+    (tmp_path / "out/.DS_Store").write_text("")
+    assert main([*arguments, "--overwrite"]) == 0
+    (tmp_path / "out/frames/notes.txt").write_text("mine")
+    assert main([*arguments, "--overwrite"]) == 1
+    assert "holds frames/notes.txt" in capsys.readouterr().err
+    assert (tmp_path / "out/frames/notes.txt").read_text() == "mine"
+
+
 def test_nothing_else_is_ever_replaced(tmp_path, capsys):
     (tmp_path / "out").mkdir()
     (tmp_path / "out/thesis.txt").write_text("mine")

@@ -160,7 +160,7 @@ class Evaluate:
     """Score a reconstruction, of any method, against a recording."""
 
     prediction: Annotated[Path, tyro.conf.Positional]
-    """A run folder, a folder of pictures with a timestamps file, or an .npy of frames."""
+    """A run folder, a folder of pictures with a timestamps file, or an .npy of frames with its times in a .txt beside it."""
     truth: Annotated[str, tyro.conf.arg(metavar="SOURCE")]
     """Recording with the camera's frames, of any known format; or `demo`."""
     timestamps: Path | None = None
@@ -193,7 +193,7 @@ class Compare:
     methods: tuple[Literal["evinr", "paper"], ...] = ("evinr", "paper")
     """What to run: our defaults, or the original EvINR's settings (`evinr fit --preset paper`)."""
     predictions: tuple[Path, ...] = ()
-    """What others made of the recording: run folders, folders of pictures with timestamps."""
+    """What others made of the recording: run folders, folders of pictures with timestamps, .npy with their times beside."""
     out: Path | None = None
     """Folder for the runs, report.html, scores.json and frames.csv; unset, comparisons/NAME. Finished runs in it
     are kept; the page and the scores are written anew."""
@@ -218,7 +218,7 @@ class Report:
     """One page of finished runs, and of anything else that was made of the same recording."""
 
     predictions: Annotated[tuple[Path, ...], tyro.conf.Positional]
-    """Run folders; folders of pictures with timestamps."""
+    """Run folders; folders of pictures with timestamps; .npy with their times in a .txt beside."""
     truth: str | None = None
     """Recording to show and score against; unset, the one that the runs were fitted to."""
     out: Path = Path("report.html")

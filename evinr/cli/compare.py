@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -43,6 +44,10 @@ def run(command: Compare, argv: Sequence[str]) -> int:
         raise InputError(
             f"{out}: compares methods on {before.get('source')}{changed}; pass another --out, or --overwrite"
         )
+    if before and before.get("sha256") != about["sha256"]:  # fits of another recording, which are to be overwritten
+        for method in PRESET:
+            if (out / method / "config.json").is_file():
+                shutil.rmtree(out / method)
     with parents(out / MARK):
         write_json(out / MARK, about)
     predictions = {}
@@ -51,13 +56,15 @@ def run(command: Compare, argv: Sequence[str]) -> int:
         console.print(f"\n{method}")
         preset, folder = PRESETS[PRESET[method]], out / method
         resume = (folder / "checkpoint").is_dir() and not command.overwrite
+        # What a process that was killed before its first checkpoint left; anything else in it is somebody's.
+        cut_short = folder.is_dir() and {file.name for file in folder.iterdir()} <= {"config.json", "metrics.jsonl"}
         one = replace(
             preset,
             source=command.source,
             out=out,
             name=method,
             resume=resume,
-            overwrite=folder.exists() and not resume,
+            overwrite=command.overwrite or (cut_short and not resume),
             read=command.read,
             fit=replace(preset.fit, seed=command.seed),
         )
@@ -72,6 +79,7 @@ def run(command: Compare, argv: Sequence[str]) -> int:
     comparison.write(out / "report.html", side_by_side.drawn(compared, given, command.pictures))
     write_json(out / "scores.json", about | {"methods": compared.as_json()})
     scoring.write_csv(out / "frames.csv", compared.evaluations)
+    side_by_side.tell(console, compared)
     console.print(f"page     {out / 'report.html'}")
     console.print(f"scores   {out / 'scores.json'}\nframes   {out / 'frames.csv'}")
     return 0

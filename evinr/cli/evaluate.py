@@ -26,21 +26,18 @@ def run(command: Evaluate) -> int:
         )
     rules = scoring.rules(command.scoring, source.name_of(command.truth))._replace(normalisation=command.normalisation)
     read = prediction_files.read(command.prediction, command.timestamps, command.values)
-    given = source.read(command.truth, command.read, 0, console)
+    given = source.read(command.truth, command.read, read.seed, console)
     prediction = scoring.placed(command.prediction, read, given, command.offset)
-    assumptions = (*prediction.assumptions, *given.about["assumptions"])
-    for assumption in assumptions:
-        console.print(f"  {assumption}")
     compared = side_by_side.scored(console, given, {name: prediction}, rules)
-    about = {
-        "prediction": str(command.prediction),
-        "truth": {part: given.about.get(part) for part in ("source", "sha256", "format")},
-        "assumptions": [*assumptions, rules.said],
-        "frames_themselves": compared.frames,
-    }
+    truth = {part: given.about.get(part) for part in ("source", "sha256", "format")}
+    assumptions = (*prediction.assumptions, *given.about["assumptions"])
+    about = compared.as_json()[name] | {"truth": truth, "assumptions": [*assumptions, rules.said]}
     with whole_folder(out, command.overwrite) as folder:
         scoring.write_csv(folder / FRAMES, compared.evaluations)
-        write_json(folder / SCORES, scoring.as_json(compared.evaluations[name], rules, about))
+        write_json(folder / SCORES, about)
+    for assumption in assumptions:
+        console.print(f"  {assumption}")
+    side_by_side.tell(console, compared)
     console.print(f"scores   {out / SCORES}\nframes   {out / FRAMES}")
     return 0
 

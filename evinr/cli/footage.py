@@ -13,7 +13,7 @@ from jaxtyping import Float, Float64, Shaped
 
 from converters.files import folder_members
 from converters.frames import checked_frames, listed_frames
-from converters.options import AS_STORED
+from converters.options import AS_STORED, ReadOptions
 from converters.pictures import read_picture
 from converters.stream import Frame, FrameSet, Window
 from evinr.events import InputError
@@ -190,11 +190,12 @@ def _folder(path: Path, fps: float | None) -> Callable[[], Iterator[Frame]]:
         listed, stamped = FrameSet("frames", 0, read), False
 
     def frames() -> Iterator[Frame]:
-        try:
-            for number, frame in enumerate(checked_frames(listed, AS_STORED, 0, path.name)):
-                yield frame if stamped else frame._replace(time=round(number * 1e9 / (fps or 1)))
-        except InputError as error:
-            raise InputError(str(error).replace("pass --sort", "sort the lines of images.txt")) from None
+        before = None
+        for number, frame in enumerate(checked_frames(listed, ReadOptions(sort=True), 0, path.name)):
+            if before is not None and frame.time < before:
+                raise InputError(f"{frame.place}: time goes back; sort the lines of images.txt")
+            before = frame.time
+            yield frame if stamped else frame._replace(time=round(number * 1e9 / (fps or 1)))
 
     return frames
 

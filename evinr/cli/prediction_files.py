@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -11,6 +11,7 @@ from jaxtyping import Float, Float64, Shaped
 
 from converters.pictures import read_picture, to_gray
 from evinr.events import InputError
+from evinr.files import resolved
 from evinr.prediction import LUMA, Prediction, of_reconstruction
 from evinr.reconstruction import Span
 
@@ -30,6 +31,8 @@ class Given(NamedTuple):
     assumptions: tuple[str, ...]
     sha256: str | None = None
     """Of the recording that a run was fitted to."""
+    seed: int = 0
+    """With which a run was made, and the demo's scene."""
 
 
 class Listed(NamedTuple):
@@ -67,13 +70,11 @@ def _run(path: Path) -> Given:
     result = checkpoint.load(path)
     about = json.loads((path / "config.json").read_text())
     said = ("a fit, asked at the very times of what it is held against",)
-    return Given(of_reconstruction(result), about.get("origin_ns", 0), said, about.get("sha256"))
+    return Given(of_reconstruction(result), about.get("origin_ns", 0), said, about.get("sha256"), result.config.seed)
 
 
 def _folder(path: Path, timestamps: Path | None) -> Given:
-    listing = timestamps or next((path / name for name in LISTINGS if (path / name).is_file()), None)
-    if listing is None and (path.parent / "images.txt").is_file():
-        listing = path.parent / "images.txt"
+    listing = timestamps or next((name for name in _beside(path) if name.is_file()), None)
     pictures = sorted((file for file in path.iterdir() if file.suffix.lower() in PICTURES), key=_natural)
     if listing is None:
         raise InputError(
@@ -85,6 +86,15 @@ def _folder(path: Path, timestamps: Path | None) -> Given:
     at = _reader([entry.path for entry in listed], times)
     prediction = Prediction("picture", Span(times[0], times[-1]), times, at)
     return Given(prediction, 0, (f"{len(times)} pictures at the times of {listing.name}",))
+
+
+def _beside(path: Path) -> Iterator[Path]:
+    """Where the times of a folder's pictures are looked for: in it, and in the conversion of a recording around it."""
+    yield from (path / name for name in LISTINGS)
+    yield path.parent / f"images_{path.name}.txt"
+    around = path.parent / "images.txt"
+    if around.is_file() and all(Path(words[-1]).parent.name == path.name for _, words in _lines(around)):
+        yield around
 
 
 def _reader(paths: Sequence[Path], times: Float64[np.ndarray, " m"]) -> Callable[..., Float[np.ndarray, "k h w"]]:
@@ -227,8 +237,10 @@ def _listed(listing: Path, folder: Path, pictures: Sequence[Path]) -> list[Liste
     for number, words in lines:
         time, name = words[0], " ".join(words[1:])
         if Path(name).suffix.lower() in PICTURES:
-            path = next((base / name for base in (folder, listing.parent) if (base / name).is_file()), None)
-            path = path or next((picture for picture in pictures if picture.name == Path(name).name), None)
+            # Only pictures of this folder: a listing that names the camera's must not score those against themselves.
+            places = (folder / name, folder / Path(name).name, listing.parent / name)
+            inside = (place for place in places if place.is_file() and resolved(place).is_relative_to(resolved(folder)))
+            path = next(inside, None)
         else:
             time, name = words[-1], words[0]
             path = by_index.get(int(name)) if name.isdecimal() else None

@@ -28,6 +28,7 @@ def run(command: Report) -> int:
     predictions = {title: scoring.placed(path, prediction, given) for title, (path, prediction) in read.items()}
     compared = side_by_side.scored(console, given, predictions, rules)
     comparison.write(command.out, side_by_side.drawn(compared, given, command.pictures))
+    side_by_side.tell(console, compared)
     console.print(f"page     {command.out}")
     return 0
 
@@ -49,6 +50,8 @@ def _fitted_to(paths: list[Path], command: Report) -> tuple[str, ReadOptions, in
         raise InputError(f"{first['source']}: the recording is not there any more{where}; pass --truth SOURCE")
     # How the file is understood, not which part of it was fitted: cuts and frames are those of the whole recording.
     part: dict[str, Any] = {name: getattr(command.read, name) for name in ("t_start", "t_end", "skip_frames")}
+    if first["source"] == "demo":  # whose end is part of what it is
+        part = {}
     known: dict[str, Any] = {
         name: value for name, value in first["read"].items() if name in {field.name for field in fields(ReadOptions)}
     }

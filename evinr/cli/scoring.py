@@ -75,19 +75,15 @@ class Placed(NamedTuple):
 def placed(path: Path, given: Given, source: Source, offset: float = 0.0) -> Placed:
     """A prediction that was read, at the recording's times."""
     prediction, said = on_the_clock(given, source, offset)
+    theirs = source.about.get("sha256")
+    if given.sha256 and theirs and given.sha256 != theirs:
+        said = (*said, "it was fitted to other files than these: the same recording in another form, or another one")
     return Placed(path, prediction, (*given.assumptions, *said))
 
 
 def on_the_clock(given: Given, source: Source, offset: float) -> tuple[Prediction, tuple[str, ...]]:
     """The prediction at the recording's times, `offset` seconds later, and what was assumed to bring it there."""
     prediction, zero = given.prediction, source.about.get("origin_ns") or 0
-    theirs = source.about.get("sha256")
-    if given.sha256 and theirs and given.sha256 != theirs:
-        moved, said = on_the_clock(given._replace(sha256=None), source, offset)
-        return moved, (
-            *said,
-            f"the run was fitted to other files (sha256 {given.sha256[:12]}, these are {theirs[:12]})",
-        )
     if zero and given.origin:
         return shifted(prediction, (given.origin - zero) / 1e9 + offset), ()
     start, end = float(source.events.t[0]), float(source.events.t[-1])
@@ -163,7 +159,7 @@ def _cell(mean: Mean) -> str:
     return f"{mean.value:.{digits}f}{interval}"
 
 
-def as_json(evaluation: Evaluation, rules: Rules, about: Mapping[str, Any]) -> dict[str, Any]:
+def as_json(evaluation: Evaluation, rules: Rules) -> dict[str, Any]:
     """All but the single frames."""
     count = {name: int(np.isfinite(values).sum()) for name, values in evaluation.frames.items()}
     scores = {
@@ -172,7 +168,6 @@ def as_json(evaluation: Evaluation, rules: Rules, about: Mapping[str, Any]) -> d
     }
     return {
         "evinr": version("evinr"),
-        **about,
         "protocol": asdict(evaluation.protocol),
         "cut": None if rules.cut is None else {"dataset": rules.cut.dataset, "seconds": rules.cut.said},
         "lpips": None if rules.lpips is None else {"trunk": rules.lpips.trunk, "sha256": rules.lpips.sha256},

@@ -1,4 +1,4 @@
-"""What `compare` and `report` show: several predictions of one recording, scored alike and drawn at the same times."""
+"""What `evaluate`, `compare` and `report` do: predictions of one recording, scored alike, told, drawn at the same times."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -15,7 +15,7 @@ from rich.console import Console
 from evinr import checkpoint, report
 from evinr.cli import scoring, source
 from evinr.cli.source import Source
-from evinr.evaluation import alone, choose, of_the_frames, score, shared, show
+from evinr.evaluation import WithoutTruth, alone, choose, of_the_frames, score, shared, show
 from evinr.events import Events, InputError
 from evinr.pages import comparison
 from evinr.scores import Evaluation
@@ -45,7 +45,7 @@ class SideBySide(NamedTuple):
     recording: str
     rules: scoring.Rules
     methods: Mapping[str, Seen]
-    frames: str | None
+    frames: WithoutTruth | None
     """What the frames themselves score."""
 
     @property
@@ -55,10 +55,11 @@ class SideBySide(NamedTuple):
 
     def as_json(self) -> dict[str, Any]:
         """All but the single frames, by method."""
+        frames = self.frames and self.frames._asdict()
         return {
-            title: scoring.as_json(
-                seen.evaluation, self.rules, {"prediction": str(seen.path), "assumptions": list(seen.assumptions)}
-            )
+            title: {"prediction": str(seen.path), "assumptions": list(seen.assumptions)}
+            | scoring.as_json(seen.evaluation, self.rules)
+            | {"frames_themselves": frames}
             for title, seen in self.methods.items()
         }
 
@@ -66,8 +67,7 @@ class SideBySide(NamedTuple):
 def scored(
     console: Console, given: Source, predictions: Mapping[str, scoring.Placed], rules: scoring.Rules
 ) -> SideBySide:
-    """Score predictions on the frames that all of them have, and print the table. Raises InputError, which names the
-    prediction."""
+    """Score predictions on the frames that all of them have. Raises InputError, which names the prediction."""
     truth = source.truth(given) or alone([placed.prediction for placed in predictions.values()])
     methods, chosen, frames = {}, {}, None
     for title, placed in predictions.items():
@@ -82,12 +82,19 @@ def scored(
                 evaluation = score(shown, one, truth, given.events, rules.protocol, rules.lpips, told)
             methods[title] = Seen(path, assumptions, evaluation, shown.pictures, shown.truth)
             frames = frames or of_the_frames(shown, one.times, given.events)
-    result = SideBySide(source.name_of(given.about["source"]), rules, methods, frames)
-    scoring.tell(console, rules.protocol, rules.said)
-    scoring.table(console, result.evaluations)
-    if frames:
-        console.print(f"  {frames}")
-    return result
+    return SideBySide(source.name_of(given.about["source"]), rules, methods, frames)
+
+
+def tell(console: Console, compared: SideBySide) -> None:
+    """Print the protocol, the table, and what was assumed."""
+    scoring.tell(console, compared.rules.protocol, compared.rules.said)
+    scoring.table(console, compared.evaluations)
+    if compared.frames:
+        console.print(f"  {_said(compared.frames)}")
+
+
+def _said(frames: WithoutTruth) -> str:
+    return f"the frames themselves: replay {frames.replay:.4f}, sharpness {frames.sharpness:.4f}"
 
 
 @contextmanager
@@ -96,7 +103,7 @@ def of(path: Path) -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        raise InputError(str(error) if str(path) in str(error) else f"{path}: {error}") from None
+        raise InputError(str(error) if str(error).startswith(str(path)) else f"{path}: {error}") from None
 
 
 def drawn(compared: SideBySide, given: Source, pictures: int) -> comparison.Page:
@@ -124,7 +131,7 @@ def drawn(compared: SideBySide, given: Source, pictures: int) -> comparison.Page
         ("scored", f"{compared.rules.said}; {scored.size} frames, the same of every method"),
         *(("assumed", assumption) for assumption in given.about["assumptions"]),
         *(("note", note) for note in scoring.notes(compared.evaluations)),
-        *([("note", compared.frames)] if compared.frames else []),
+        *([("note", _said(compared.frames))] if compared.frames else []),
     ]
     return comparison.Page(compared.recording, facts, times, methods, camera, _events(given.events, times))
 

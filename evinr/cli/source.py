@@ -1,5 +1,6 @@
 """What commands are given: a recording through the door, or a simulated scene; and what is said of it."""
 
+import hashlib
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -116,7 +117,8 @@ def _simulated(options: ReadOptions, seed: int) -> Source:
         f"{sensor.contrast_threshold:g} +- {sensor.mismatch:g}, leak {sensor.leak_rate:g} and shot noise "
         f"{sensor.shot_noise_rate:g} events a second and pixel"
     )
-    about = {"source": "demo", "sha256": None, "format": "simulation", "assumptions": [assumption]}
+    identity = hashlib.sha256(repr((height, width, duration, sensor, seed)).encode()).hexdigest()
+    about = {"source": "demo", "sha256": identity, "format": "simulation", "assumptions": [assumption]}
     return Source(events, None, None, truth, 0.0, False, False, about | {"version": version("evinr")})
 
 
