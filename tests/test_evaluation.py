@@ -7,8 +7,9 @@ import pytest
 from skimage.metrics import structural_similarity
 
 from evinr.cuts import Cut
-from evinr.evaluation import alone, choose, evaluate, pool
+from evinr.evaluation import evaluate, pool
 from evinr.events import Events, InputError
+from evinr.matching import alone, choose
 from evinr.prediction import Prediction, Truth, shifted
 from evinr.protocols import ALIGNED, EVREAL_2023, EVREAL_2024, LEGACY_ETNET, PROTOCOLS, Protocol
 from evinr.reconstruction import Span

@@ -11,11 +11,11 @@ from typing import Any
 from rich.console import Console
 
 from evinr.cli import fit, prediction_files, run_folder, scoring, side_by_side, source
-from evinr.cli.commands import PRESETS, Compare
+from evinr.cli.commands import PRESETS, Compare, Fit
 from evinr.cli.prediction_files import Given
-from evinr.evaluation import in_cut
 from evinr.events import InputError
 from evinr.files import parents, write_json
+from evinr.matching import in_cut
 from evinr.pages import comparison
 
 PRESET = {"evinr": "default", "paper": "paper"}
@@ -54,24 +54,12 @@ def run(command: Compare, argv: Sequence[str]) -> int:
     again = shlex.join(["evinr", *(word for word in argv if word != "--overwrite")])
     for method in command.methods:
         console.print(f"\n{method}")
-        preset, folder = PRESETS[PRESET[method]], out / method
-        resume = (folder / "checkpoint").is_dir() and not command.overwrite
-        # What a process that was killed before its first checkpoint left; anything else in it is somebody's.
-        cut_short = folder.is_dir() and {file.name for file in folder.iterdir()} <= {"config.json", "metrics.jsonl"}
-        one = replace(
-            preset,
-            source=command.source,
-            out=out,
-            name=method,
-            resume=resume,
-            overwrite=command.overwrite or (cut_short and not resume),
-            read=command.read,
-            fit=replace(preset.fit, seed=command.seed),
-        )
+        one = _fit(command, method, out)
         code = fit.fitted(one, again, console, run_folder.choose(one), given)
         if code:
             return code
-        predictions[method] = scoring.placed(folder, prediction_files.read(folder, None, "auto"), given)
+        run = out / method
+        predictions[method] = scoring.placed(run, prediction_files.read(run, None, "auto"), given)
     console.print()
     for title, (path, other) in others.items():
         predictions[title if title not in predictions else f"{title} (given)"] = scoring.placed(path, other, given)
@@ -83,6 +71,24 @@ def run(command: Compare, argv: Sequence[str]) -> int:
     console.print(f"page     {out / 'report.html'}")
     console.print(f"scores   {out / 'scores.json'}\nframes   {out / 'frames.csv'}")
     return 0
+
+
+def _fit(command: Compare, method: str, out: Path) -> Fit:
+    """The fit of a method: to be gone on with where one was begun."""
+    preset, folder = PRESETS[PRESET[method]], out / method
+    resume = (folder / "checkpoint").is_dir() and not command.overwrite
+    # What a process that was killed before its first checkpoint left; anything else in it is somebody's.
+    cut_short = folder.is_dir() and {file.name for file in folder.iterdir()} <= {"config.json", "metrics.jsonl"}
+    return replace(
+        preset,
+        source=command.source,
+        out=out,
+        name=method,
+        resume=resume,
+        overwrite=command.overwrite or (cut_short and not resume),
+        read=command.read,
+        fit=replace(preset.fit, seed=command.seed),
+    )
 
 
 def _others(command: Compare) -> dict[str, tuple[Path, Given]]:

@@ -15,8 +15,9 @@ from rich.console import Console
 from evinr import checkpoint, report
 from evinr.cli import scoring, source
 from evinr.cli.source import Source
-from evinr.evaluation import WithoutTruth, alone, choose, of_the_frames, score, shared, show
+from evinr.evaluation import WithoutTruth, of_the_frames, score, show
 from evinr.events import Events, InputError
+from evinr.matching import alone, choose, shared
 from evinr.pages import comparison
 from evinr.scores import Evaluation
 

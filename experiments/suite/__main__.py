@@ -21,9 +21,10 @@ from rich.table import Table
 import evinr
 from converters import ReadOptions, read
 from evinr.config import DEFAULT, PAPER, FitConfig
-from evinr.evaluation import alone, evaluate, pool
+from evinr.evaluation import evaluate, pool
 from evinr.events import Events, InputError
 from evinr.files import whole
+from evinr.matching import alone
 from evinr.metrics.lpips import Lpips, load
 from evinr.prediction import Truth, of_reconstruction
 from evinr.protocols import ALIGNED, EVREAL_2024

@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 
 from evinr.config import FitConfig
-from evinr.evaluation import FIRST_HAS_NONE, alone, evaluate
+from evinr.evaluation import FIRST_HAS_NONE, evaluate
 from evinr.events import InputError
 from evinr.fitting import fit
+from evinr.matching import alone
 from evinr.metrics.confidence import mean_with_interval
 from evinr.metrics.lpips import Lpips
 from evinr.prediction import Prediction, Truth, of_reconstruction

@@ -17,9 +17,10 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from converters import ReadOptions
 from evinr.config import DEFAULT, FitConfig
 from evinr.cuts import TABLES, Cut
-from evinr.evaluation import ALONE, pool
+from evinr.evaluation import pool
 from evinr.events import InputError
 from evinr.files import write_json
+from evinr.matching import ALONE
 from evinr.metrics.lpips import load
 from evinr.protocols import PROTOCOLS
 from evinr.scores import Evaluation
