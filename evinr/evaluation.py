@@ -111,12 +111,12 @@ def score(
 ) -> Evaluation:
     """The numbers of what is shown. Raises InputError where there are neither pictures nor events to score against."""
     notes = [*chosen.notes, *shown.notes]
-    if events is not None and (why := _useless(events, chosen.times, shown)):
+    why = _useless(events, chosen.times, shown) if events is not None else "there are neither frames nor events"
+    if events is not None and why:
         notes.append(f"no replay, no sharpness: {why}")
         events = None
     measures = _measures(shown, chosen.times, events, protocol, lpips)
     if not measures:
-        why = next((note for note in notes if note.startswith("no replay")), "there are neither frames nor events")
         raise InputError(f"nothing to score against: {why}; give the recording that was reconstructed")
     scores = {}
     for number, (name, measure) in enumerate(measures.items()):

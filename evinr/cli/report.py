@@ -1,4 +1,4 @@
-"""`evinr report`: one page of what several methods made of one recording. `evinr compare` ends here, too."""
+"""`evinr report`: one page of what several methods made of one recording."""
 
 from dataclasses import fields
 from pathlib import Path
@@ -35,14 +35,15 @@ def run(command: Report) -> int:
 
 def _fitted_to(paths: list[Path], command: Report) -> tuple[str, ReadOptions, int]:
     """The recording, how it is read, and the demo's seed: as the command says, else as the first run says."""
-    runs = [about for path in paths if (about := side_by_side.about(path)).get("source")]
+    every = [side_by_side.about(path) for path in paths]
+    runs = [about for about in every if about.get("source")]
     if command.truth is not None:
         seeds = [about["config"].seed for about in runs]
         return command.truth, command.read, seeds[0] if seeds else 0
     if not runs:
         raise InputError(f"{paths[0]}: does not say of which recording it is; pass --truth SOURCE")
     first = runs[0]
-    for path, about in zip(paths, map(side_by_side.about, paths), strict=True):
+    for path, about in zip(paths, every, strict=True):
         if about.get("sha256", first["sha256"]) != first["sha256"]:
             raise InputError(f"{path}: is of {about['source']}, {paths[0]} of {first['source']}; report them apart")
     if first["source"] != "demo" and not Path(first["source"]).exists():

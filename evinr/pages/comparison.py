@@ -5,7 +5,6 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from html import escape
 from importlib.metadata import version
-from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,7 +12,7 @@ import numpy as np
 from jaxtyping import Float64, UInt8
 
 from evinr.files import whole
-from evinr.pages import MADE_BY, line_charts, player, score_table
+from evinr.pages import asset, head, line_charts, player, score_table
 from evinr.pages.picture_data import encoded
 from evinr.pages.player import Panel
 from evinr.scores import Mean
@@ -62,23 +61,14 @@ def write(path: Path, page: Page) -> None:
 
 def document(page: Page) -> str:
     """The page as HTML. Its script is named by its hash, so that nothing else in the page can run."""
-    script = _asset("player.js")
+    script = asset("player.js")
     sha = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     panels = _panels(page)
     clips = [page.truth, *(method.clip for method in page.methods), page.events]
     pictures = encoded([clip.pictures for clip in clips if clip])
     return f"""<!doctype html>
 <html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-{MADE_BY}
-<meta http-equiv="Content-Security-Policy"
- content="default-src 'none'; script-src 'sha256-{sha}'; style-src 'unsafe-inline'; img-src data: blob:">
-<title>{escape(page.title)}</title>
-<style>{_asset("common.css")}{_asset("page.css")}</style>
-</head>
+{head(page.title, f"script-src 'sha256-{sha}'; img-src data: blob:", asset("page.css"))}
 <body>
 <main>
 <header><p>reconstructions side by side</p><h1>{escape(page.title)}</h1></header>
@@ -171,7 +161,3 @@ def _names(page: Page) -> list[str]:
 def _colour(index: int) -> str:
     """Eight colours, and then the same with broken lines."""
     return f"m{index % 8}{' again' if index >= 8 else ''}"
-
-
-def _asset(name: str) -> str:
-    return files("evinr.pages").joinpath(f"assets/{name}").read_text("utf-8")

@@ -3,7 +3,6 @@
 import base64
 from html import escape
 from importlib.metadata import version
-from importlib.resources import files
 from io import BytesIO
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from converters.frame_offset import REACH
 from converters.health import OCTAVES, Health, events_until
 from converters.pictures import to_gray
 from evinr.files import whole
-from evinr.pages import MADE_BY
+from evinr.pages import head
 from evinr.pages.health_facts import facts, findings, metric, span
 
 COLUMNS = 300
@@ -58,15 +57,7 @@ def page(seen: Examination) -> str:
         figures.append(_frames(frames, seen.origin))
     return f"""<!doctype html>
 <html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-{MADE_BY}
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
-<title>{escape(seen.name)}: health of a recording</title>
-<style>{files("evinr.pages").joinpath("assets/common.css").read_text("utf-8")}{STYLE}</style>
-</head>
+{head(f"{seen.name}: health of a recording", "img-src data:", STYLE)}
 <body>
 <main>
 <header><p>health of a recording</p><h1>{escape(seen.name)}</h1></header>
