@@ -19,6 +19,11 @@ Shapes = Mapping[str, tuple[int, ...]]
 class Network(Protocol):
     """A recurrent network: a frozen record of its options (a linen module), hashable, hence static under `jax.jit`."""
 
+    @property
+    def bins(self) -> int:
+        """Of the voxel grid."""
+        ...
+
     def initial(self, height: int, width: int, dtype: jnp.dtype) -> State:
         """The state before the first window of so many rows and columns."""
         ...
@@ -56,5 +61,3 @@ class Method(NamedTuple):
     finish: Literal["none", "robust", "exprobust"]
     """What is done to a picture, EVREAL's `post_process_norm`: nothing, a stretch from its 1st to its 99th percentile, or
     the exponential and then that stretch."""
-    bins: int = 5
-    """Of the voxel grid."""

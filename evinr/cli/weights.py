@@ -1,5 +1,6 @@
 """`evinr weights convert` and `evinr weights list`: published weights of PyTorch, to a file of ours or to the terminal."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from rich.console import Console
@@ -8,9 +9,9 @@ from evinr.cli.commands import ConvertWeights, ListWeights, Weights
 from evinr.events import InputError
 from evinr.files import parents, resolved
 from evinr.weights import safetensors_file, torch_file
-from evinr.weights.architectures import listed, matched
+from evinr.weights.architectures import ARCHITECTURES, Matched, listed, matched, nearest
 from evinr.weights.torch_file import Checkpoint
-from evinr.weights.torch_tensors import shown
+from evinr.weights.torch_tensors import Plain, shown
 
 
 def run(command: Weights) -> int:
@@ -27,10 +28,10 @@ def convert(command: ConvertWeights) -> int:
     roles = {"source": command.source} | ({"heads": command.heads} if command.heads else {})
     _require_place(command.out, command.overwrite, list(roles.values()))
     read = {path: torch_file.read(path) for path in roles.values()}
-    found = matched(read)
+    found, options = _found(read)
     with parents(command.out):
         sources = {role: read[path].sha256 for role, path in roles.items()}
-        safetensors_file.write(command.out, found.architecture, found.entries, sources)
+        safetensors_file.write(command.out, found.architecture, found.entries, sources, options)
     numbers = sum(values.size for values in found.entries.values())
     _say(f"written: {command.out}")
     _say(f"  {found.architecture}: {len(found.entries)} entries, {numbers} numbers")
@@ -53,6 +54,19 @@ def tell(command: ListWeights) -> int:
     _tell_stubs(command.source, checkpoint)
     _say(f"sha256 {checkpoint.sha256}")
     return 0
+
+
+def _found(sources: Mapping[Path, Checkpoint]) -> tuple[Matched, Mapping[str, Plain]]:
+    """The weights of LPIPS or of a baseline that these hold, and the options that they state."""
+    if name := nearest(sources):
+        return matched(name, ARCHITECTURES[name], sources), {}
+    if len(sources) > 1:
+        raise InputError(f"{' and '.join(map(str, sources))}: no weights of LPIPS; only those take --heads")
+    from baselines import checkpoints
+
+    ((path, checkpoint),) = sources.items()
+    found = checkpoints.find(path, checkpoint)
+    return found.matched, found.options
 
 
 def _tell_stubs(path: Path, checkpoint: Checkpoint) -> None:

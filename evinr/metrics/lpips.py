@@ -203,6 +203,7 @@ def load(path: Path) -> Lpips:
 
     Raises InputError where it is none, or of another network.
     """
-    stored = safetensors_file.read(path, {f"lpips-{trunk}": shapes(trunk) for trunk in PLANS})
+    stored = safetensors_file.read(path)
+    safetensors_file.require(path, stored, {f"lpips-{trunk}": shapes(trunk) for trunk in PLANS})
     trunk = cast(Literal["alex", "vgg"], stored.architecture.removeprefix("lpips-"))
     return Lpips(trunk, jax.tree.map(jnp.asarray, of_entries(stored.entries)), stored.sha256)

@@ -50,13 +50,12 @@ ARCHITECTURES = {
 }
 
 
-def matched(sources: Mapping[Path, Checkpoint]) -> Matched:
-    """The weights in these checkpoints, which together must have what one architecture needs and nothing else.
+def matched(name: str, architecture: Architecture, sources: Mapping[Path, Checkpoint]) -> Matched:
+    """The weights in these checkpoints, which together must have what the architecture needs and nothing else.
 
     Raises InputError that names what is missing, left over, of another shape, or no finite number.
     """
-    name = _nearest(sources)
-    shapes, leave, published = ARCHITECTURES[name]
+    shapes, leave, published = architecture
     entries, unused, notes = dict[str, np.ndarray](), list[str](), list[str]()
     for path, checkpoint in sources.items():
         over = [entry for entry in checkpoint.arrays if entry not in shapes]
@@ -72,8 +71,9 @@ def matched(sources: Mapping[Path, Checkpoint]) -> Matched:
         kinds = {str(checkpoint.arrays[entry].dtype) for entry in needed} - {"float32"}
         if kinds:
             notes.append(f"{path}: {' and '.join(sorted(kinds))} was made float32")
-        known = [f"is {title}" for start, title in published.items() if checkpoint.sha256.startswith(start)]
-        notes.append(f"{path}: {known[0] if known else f'is not {_either(published.values())}'}, by its sha256")
+        if published:
+            known = [f"is {title}" for start, title in published.items() if checkpoint.sha256.startswith(start)]
+            notes.append(f"{path}: {known[0] if known else f'is not {_either(published.values())}'}, by its sha256")
     if missing := [entry for entry in shapes if entry not in entries]:
         hint = (
             "give its heads by --heads" if all(entry.startswith("lin") for entry in missing) else "give the whole file"
@@ -88,17 +88,12 @@ def listed(names: Sequence[str]) -> str:
     return ", ".join(map(shown, names[:_SHOWN])) + more
 
 
-def _nearest(sources: Mapping[Path, Checkpoint]) -> str:
-    """The architecture that shares most of its entries with these."""
+def nearest(sources: Mapping[Path, Checkpoint]) -> str | None:
+    """The one of `ARCHITECTURES` that shares most of its entries with these, if any shares one."""
     found = {entry for checkpoint in sources.values() for entry in checkpoint.arrays}
     shared = {name: len(found & what.shapes.keys()) / len(what.shapes) for name, what in ARCHITECTURES.items()}
     name = max(shared, key=lambda name: shared[name])
-    if shared[name] == 0:
-        raise InputError(
-            f"{' and '.join(map(str, sources))}: no weights of {_either(ARCHITECTURES)}, but "
-            f"{listed(sorted(found)) or 'no tensors at all'}; give the published file"
-        )
-    return name
+    return name if shared[name] else None
 
 
 def _either(names: Iterable[str]) -> str:

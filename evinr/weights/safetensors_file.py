@@ -13,6 +13,7 @@ from safetensors.numpy import save_file
 
 from evinr.events import InputError
 from evinr.files import whole
+from evinr.weights.torch_tensors import Plain
 
 VERSION = 1
 """Of the layout; a file of another is refused."""
@@ -26,42 +27,54 @@ class Stored(NamedTuple):
 
     architecture: str
     entries: Mapping[str, Float32[np.ndarray, "..."]]
+    options: Mapping[str, Plain]
+    """Of the architecture, as far as its source stated any."""
     sha256: str
     """Of the file."""
 
 
 def write(
-    path: Path, architecture: str, entries: Mapping[str, Float32[np.ndarray, "..."]], sources: Mapping[str, str]
+    path: Path,
+    architecture: str,
+    entries: Mapping[str, Float32[np.ndarray, "..."]],
+    sources: Mapping[str, str],
+    options: Mapping[str, Plain] | None = None,
 ) -> None:
     """Write weights, and the sha256 of the files they came from by what each was for. The same in gives the same file."""
-    about = {"architecture": architecture, "sha256": dict(sources), "version": VERSION}
+    about = {"architecture": architecture, "options": dict(options or {}), "sha256": dict(sources), "version": VERSION}
     contiguous = {name: np.ascontiguousarray(entries[name]) for name in sorted(entries)}
     with whole(path) as partial:
         save_file(contiguous, partial, {KEY: json.dumps(about, sort_keys=True)})
 
 
-def read(path: Path, expected: Mapping[str, Mapping[str, tuple[int, ...]]]) -> Stored:
-    """Weights of one of the `expected` architectures, each given by its entries' shapes.
-
-    Raises InputError where there is no such file, it is no file of ours, or of another architecture, or has other entries.
-    """
+def read(path: Path) -> Stored:
+    """Weights of any architecture. Raises InputError where there is no such file, or it is no file of ours."""
     if not path.is_file():
         raise InputError(f"{path}: no such file; give one that `evinr weights convert` wrote")
     try:
         with safe_open(path, framework="numpy") as file:
             about = json.loads((file.metadata() or {})[KEY])
-            architecture, version = about["architecture"], about["version"]
+            architecture, options, version = about["architecture"], dict(about.get("options", {})), about["version"]
             entries = {name: file.get_tensor(name) for name in file.keys()}
     except (SafetensorError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"{path}: no file of weights of ours, or damaged ({error}); make it with `evinr weights convert`"
         ) from None
-    if version != VERSION or architecture not in expected:
+    if version != VERSION:
         raise InputError(
-            f"{path}: holds {architecture!r} of version {version!r}, not {' or '.join(expected)} of version {VERSION}; "
-            "give the file of that network"
+            f"{path}: holds {architecture!r} of version {version!r}, not of version {VERSION}; make it anew with "
+            "`evinr weights convert`"
         )
-    shapes = expected[architecture]
+    return Stored(architecture, entries, options, hashlib.sha256(path.read_bytes()).hexdigest())
+
+
+def require(path: Path, stored: Stored, expected: Mapping[str, Mapping[str, tuple[int, ...]]]) -> None:
+    """Raises InputError unless these are weights of one of the `expected` architectures, given by their entries' shapes."""
+    if stored.architecture not in expected:
+        raise InputError(
+            f"{path}: holds {stored.architecture!r}, not {' or '.join(expected)}; give the file of that network"
+        )
+    entries, shapes = stored.entries, expected[stored.architecture]
     for name in sorted(entries.keys() | shapes.keys()):
         found = f"{entries[name].dtype} {entries[name].shape}" if name in entries else "absent"
         wanted = f"float32 {shapes[name]}" if name in shapes else "absent"
@@ -69,4 +82,3 @@ def read(path: Path, expected: Mapping[str, Mapping[str, tuple[int, ...]]]) -> S
             raise InputError(
                 f"{path}: entry {name} is {found}, not {wanted}; make it anew with `evinr weights convert`"
             )
-    return Stored(architecture, entries, hashlib.sha256(path.read_bytes()).hexdigest())

@@ -1,0 +1,98 @@
+"""Published checkpoints, to networks with their weights. What the files hold is never run (evinr/weights)."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from baselines.method import Method, Network, Plain, Variables
+from baselines.methods import METHODS
+from baselines.weights import entries, variables
+from evinr.events import InputError
+from evinr.weights import safetensors_file, torch_file
+from evinr.weights.architectures import Architecture, Matched, listed, matched
+from evinr.weights.torch_file import Checkpoint
+
+SETTINGS = (
+    "config._config.arch.args.unet_kwargs.",
+    "config._config.arch.args.eitr_kwargs.",
+    "config._config.arch.args.",
+    "config.model.",
+    "model.",
+)
+"""Where checkpoints keep the options of their network: ConfigParser's of event_cnn_minimal and its kin, FireNet's, E2VID's."""
+COMPUTED = ("num_batches_tracked", "dynamic_atom_generation.bases")
+"""Ends of the names of entries that no network reads: a counter, and what the network computes itself."""
+
+
+class Model(NamedTuple):
+    """A method with its weights."""
+
+    method: Method
+    network: Network
+    variables: Variables
+    sha256: str
+    """Of the file of weights."""
+    notes: tuple[str, ...]
+    """What was assumed of it."""
+
+
+class Found(NamedTuple):
+    """What network a checkpoint holds, complete."""
+
+    network: Network
+    options: Mapping[str, Plain]
+    matched: Matched
+
+
+def load(name: str, path: Path | str) -> Model:
+    """The method of that name with the weights of that file: a published checkpoint, or a .safetensors made of one.
+
+    Raises InputError where there is no such file, or it is damaged, or of another network, or has not all entries.
+    """
+    method, path = METHODS[name], Path(path)
+    if path.suffix == ".safetensors":
+        stored = safetensors_file.read(path)
+        checkpoint = Checkpoint(
+            stored.entries, {f"model.{key}": v for key, v in stored.options.items()}, (), stored.sha256
+        )
+    else:
+        checkpoint = torch_file.read(path)
+    network, _, complete = find(path, checkpoint, method)
+    notes = [*complete.notes]
+    if checkpoint.stubs:
+        notes.append(f"{path}: names {', '.join(checkpoint.stubs)}; nothing of that was looked up or run")
+    parameters = sum(v.size for entry, v in complete.entries.items() if not entry.endswith(("_mean", "_var")))
+    if parameters != method.parameters:
+        notes.append(f"{path}: has {parameters:,} parameters, the published {method.title} {method.parameters:,}")
+    return Model(method, network, variables(network, network.bins, complete.entries), checkpoint.sha256, tuple(notes))
+
+
+def find(path: Path, checkpoint: Checkpoint, method: Method | None = None) -> Found:
+    """The network of a checkpoint, that of `method` if it is given. Raises InputError as `load` does."""
+    arrays = {name: array for name, array in checkpoint.arrays.items() if name.startswith("state_dict.")}
+    arrays = {name.removeprefix("state_dict."): array for name, array in arrays.items()} or checkpoint.arrays
+    arrays = {name: array for name, array in arrays.items() if not name.endswith(COMPUTED)}
+    shapes, options = {name: array.shape for name, array in arrays.items()}, _options(checkpoint.values)
+    fitting = {other.name: found for other in METHODS.values() if (found := other.network(shapes, options))}
+    name = method.name if method else next(iter(fitting), None)
+    if name not in fitting:
+        wanted = method.title if method else "any network known here"
+        held = (
+            f"it is of {' or '.join(METHODS[name].title for name in fitting)}"
+            if fitting
+            else (f"it holds {listed(sorted(arrays)) or 'no tensors at all'}")
+        )
+        raise InputError(f"{path}: no weights of {wanted}; {held}: give the published file")
+    network = fitting[name]
+    only = {path: checkpoint._replace(arrays=arrays)}
+    complete = matched(name, Architecture(entries(network, network.bins), (), {}), only)
+    return Found(network, options, complete)
+
+
+def _options(values: Mapping[str, Plain]) -> dict[str, Plain]:
+    """The options of its network that a checkpoint states."""
+    for start in SETTINGS:
+        found = {name.removeprefix(start): value for name, value in values.items() if name.startswith(start)}
+        if found:
+            return found
+    return {}

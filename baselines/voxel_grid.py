@@ -1,0 +1,53 @@
+"""What the networks are given: events of one window as a voxel grid (Zhu et al., "Unsupervised Event-based Learning of
+Optical Flow, Depth, and Egomotion", CVPR 2019, equations 1 and 2), as EVREAL makes it (utils/event_utils.py).
+"""
+
+from typing import TypeVar
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, Integer
+
+SAME_TIME = 1e-9
+"""Seconds; shorter windows have their events spread evenly."""
+
+Real = TypeVar("Real", bound=np.floating)
+
+
+def voxel_grid(
+    x: Integer[np.ndarray, " n"],
+    y: Integer[np.ndarray, " n"],
+    t: Float[np.ndarray, " n"],
+    p: Int[np.ndarray, " n"],
+    bins: int,
+    height: int,
+    width: int,
+) -> Float[np.ndarray, "{height} {width} {bins}"]:
+    """Polarities -1 and +1, shared between the two bins nearest in time; the first event lies on the first bin, the last on
+    the last one. No events give zeros.
+
+    The grid has the type of `t`, seconds. EVREAL counts them from the window's first event and has them in float32; sums
+    are taken in the order of the events, as PyTorch takes them, so that in float32 the grid is EVREAL's to the bit.
+    """
+    grid = np.zeros((height, width, bins), t.dtype)
+    if not t.size:
+        return grid
+    span = t[-1] - t[0]
+    last = bins - 1
+    place = np.linspace(0, last, t.size, dtype=t.dtype) if span < SAME_TIME else (t - t[0]) / span * last
+    lower = np.clip(np.floor(place).astype(np.intp), 0, max(last - 1, 0))
+    cell = (y.astype(np.intp) * width + x) * bins + lower
+    # What a bin gets from before its middle it gets first.
+    for step in range(min(1, last), -1, -1):
+        weight = np.maximum(1 - np.abs(place - (lower + step).astype(t.dtype)), 0)
+        np.add.at(grid.reshape(-1), cell + step, p.astype(t.dtype) * weight)
+    return grid
+
+
+def normalised(grid: Float[Array, "h w b"]) -> Float[Array, "h w b"]:
+    """The grid with its non-zero cells brought to mean 0 and standard deviation 1; zeros stay zeros (EVREAL, eval.py)."""
+    full = grid != 0
+    count = jnp.maximum(full.sum(), 1)
+    mean = grid.sum() / count
+    deviation = jnp.sqrt(jnp.maximum(jnp.square(grid).sum() / count - jnp.square(mean), 0))
+    return jnp.where(full, (grid - mean) / jnp.maximum(deviation, 1e-6), 0)
