@@ -64,7 +64,7 @@ class DynamicConv(nn.Module):
     ) -> Float[Array, "2*h 2*w {self.channels}"]:
         count, kernel = atoms.shape[2:4]
         shape = (1, 1, x.shape[-1] * count, self.channels)
-        composition = self.param("compositional_coefficients", nn.initializers.he_normal(), shape)
+        composition = self.param("compositional_coefficients", nn.initializers.variance_scaling(2.0, "fan_out", "normal"), shape)
         bias = self.param("bias", nn.initializers.zeros_init(), (self.channels,))
         by_atom = composition.reshape(x.shape[-1], count, self.channels).swapaxes(0, 1)  # channel-major
 

@@ -57,41 +57,30 @@ class PieNet(nn.Module):
 
     @nn.compact
     def __call__(self, grid: Float[Array, "h w b"], state: PieState) -> tuple[PieState, Float[Array, "h w"]]:
-        features, cells = _Body(self, name="model")(grid, state)
+        events = _Block(self.channels[0], name="model.stem.event_branch")(grid)
+        frame = _Block(self.channels[0], name="model.stem.frame_branch")(state.picture[..., None])
+        described = jnp.concatenate([_mean(events), _mean(frame)])
+        x = events + frame
+        cells, skips = list[Cell](), list[Array]()
+        for scale, (pool, before) in enumerate(zip(self.pools, state.cells, strict=True)):
+            channels, name = self.channels[scale + 1], f"model.downs.{scale}"
+            cells.append(_LSTM(channels, name=f"{name}.mbd")(x, before))
+            x = cells[-1].hidden
+            for block in range(self.blocks):
+                x = _Block(channels, name=f"{name}.out.mbconv_{block}")(x)
+            skips.append(_Film(channels, name=f"{name}.film")(x, described))
+            x = _max_pool(skips[-1], pool)
+        for place, (pool, skip) in enumerate(zip(self.pools[::-1], skips[::-1], strict=True)):
+            gate = _Gate(skip.shape[-1], name=f"model.ups.{place}.ugate")(resize(state.variance, skip.shape[:2]))
+            skip = skip * jnp.where(state.seen, gate, 1)
+            x = _centred(upsample(x, pool), skip.shape[:2])
+            x = _Block(self.channels[-2 - place], name=f"model.ups.{place}.fuse.0")(jnp.concatenate([skip, x], -1))
+        features = nn.Conv(3, (1, 1), name="model.outc")(x)
         ratio = nn.relu(_Block(1, name="cal_k")(features)[..., 0])
         mean, variance, start = jnp.moveaxis(nn.relu(features), -1, 0)
         scale = start + ratio
         picture = jnp.clip(scale * mean - ratio, 0, 1)
-        return PieState(cells, picture, scale**2 * variance, jnp.ones((), bool)), picture
-
-
-class _Body(nn.Module):
-    """The U-Net, below the name that its entries begin with."""
-
-    of: PieNet
-
-    @nn.compact
-    def __call__(self, grid: Float[Array, "h w b"], state: PieState) -> tuple[Float[Array, "h w 3"], tuple[Cell, ...]]:
-        of = self.of
-        events = _Block(of.channels[0], name="stem.event_branch")(grid)
-        frame = _Block(of.channels[0], name="stem.frame_branch")(state.picture[..., None])
-        described = jnp.concatenate([_mean(events), _mean(frame)])
-        x = events + frame
-        cells, skips = list[Cell](), list[Array]()
-        for scale, (pool, before) in enumerate(zip(of.pools, state.cells, strict=True)):
-            channels, name = of.channels[scale + 1], f"downs.{scale}"
-            cells.append(_LSTM(channels, name=f"{name}.mbd")(x, before))
-            x = cells[-1].hidden
-            for block in range(of.blocks):
-                x = _Block(channels, name=f"{name}.out.mbconv_{block}")(x)
-            skips.append(_Film(channels, name=f"{name}.film")(x, described))
-            x = _max_pool(skips[-1], pool)
-        for place, (pool, skip) in enumerate(zip(of.pools[::-1], skips[::-1], strict=True)):
-            gate = _Gate(skip.shape[-1], name=f"ups.{place}.ugate")(resize(state.variance, skip.shape[:2]))
-            skip = skip * jnp.where(state.seen, gate, 1)
-            x = _centred(upsample(x, pool), skip.shape[:2])
-            x = _Block(of.channels[-2 - place], name=f"ups.{place}.fuse.0")(jnp.concatenate([skip, x], -1))
-        return nn.Conv(3, (1, 1), name="outc")(x), tuple(cells)
+        return PieState(tuple(cells), picture, scale**2 * variance, jnp.ones((), bool)), picture
 
 
 class _GroupNorm(nn.Module):

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Float32
 
-from baselines.method import Method, Network, State, Variables
+from baselines.checkpoints import Model
+from baselines.method import Network, State, Variables
 from baselines.padding import Padding, crop, pad, padding
 from baselines.voxel_grid import normalised, voxel_grid
 from baselines.windows import Windows
@@ -18,29 +19,33 @@ CHUNK = 8
 """Windows of a compiled call: enough that its start costs nothing, few enough that their grids fit anywhere."""
 
 
-def pictures(
-    method: Method, network: Network, variables: Variables, events: Events, windows: Windows
-) -> Iterator[Float32[np.ndarray, "k h w"]]:
+def pictures(model: Model, events: Events, windows: Windows) -> Iterator[Float32[np.ndarray, "k h w"]]:
     """What the network makes of each window, some windows at a time: neither clipped nor finished (`Method.finish`)."""
-    by = padding(events.height, events.width, method.multiple)
-    state = network.initial(
-        events.height + by.top + by.bottom, events.width + by.left + by.right, jnp.dtype(jnp.float32)
-    )
+    by = padding(events.height, events.width, model.method.multiple)
+    state, normal = zeros(model.network, events.height, events.width, by), model.method.normalised
+    for count, grids in grids_of(events, windows, model.network.bins):
+        state, made = run(model.variables, state, grids, network=model.network, normal=normal, by=by)
+        yield np.asarray(made)[:count]
+
+
+def grids_of(
+    events: Events, windows: Windows, bins: int
+) -> Iterator[tuple[int, Float32[np.ndarray, "{CHUNK} h w {bins}"]]]:
+    """Voxel grids of `CHUNK` windows at a time, empty ones at the end to make them as many, and how many are not those."""
     for start in range(0, len(windows.times), CHUNK):
-        some = range(start, min(start + CHUNK, len(windows.times)))
-        grids = np.zeros((CHUNK, events.height, events.width, network.bins), np.float32)
-        for place, window in enumerate(some):
-            grids[place] = grid_of(events, windows, window, network.bins)
-        state, made = run(variables, state, grids, network=network, normal=method.normalised, by=by)
-        yield np.asarray(made)[: len(some)]
+        grids = np.zeros((CHUNK, events.height, events.width, bins), np.float32)
+        count = min(CHUNK, len(windows.times) - start)
+        for place in range(count):
+            part = slice(windows.first[start + place], windows.end[start + place])
+            since = (events.t[part] - events.t[part][:1]).astype(np.float32)
+            where = events.x[part], events.y[part]
+            grids[place] = voxel_grid(*where, since, events.p[part], bins, events.height, events.width)
+        yield count, grids
 
 
-def grid_of(events: Events, windows: Windows, window: int, bins: int) -> Float32[np.ndarray, "h w b"]:
-    """The voxel grid of one window, its times counted from its first event."""
-    part = slice(windows.first[window], windows.end[window])
-    t = events.t[part]
-    since = (t - t[:1]).astype(np.float32)
-    return voxel_grid(events.x[part], events.y[part], since, events.p[part], bins, events.height, events.width)
+def zeros(network: Network, height: int, width: int, by: Padding) -> State:
+    """The network's state before the first window, of the padded size."""
+    return network.initial(height + by.top + by.bottom, width + by.left + by.right, jnp.dtype(jnp.float32))
 
 
 @partial(jax.jit, static_argnames=("network", "normal", "by"))

@@ -4,9 +4,12 @@ from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
 import jax.numpy as jnp
+import numpy as np
 from flax import linen as nn
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Float32
 
+from baselines.dynamic_convolution import DynamicUpsampleLayer
+from baselines.fourier_bessel import multiscale
 from baselines.layers import (
     Cell,
     ConvLayer,
@@ -72,8 +75,11 @@ class _Body(nn.Module):
             x = ResidualBlock(of.channels << of.encoders, of.norm, name=f"resblocks.{block}")(x)
         for place, cell in enumerate(reversed(cells)):
             channels, name = of.channels << (of.encoders - 1 - place), f"decoders.{place}"
-            layer = UpsampleConvLayer if of.upsample else TransposedConvLayer
-            x = layer(channels, of.kernel, of.norm, name=name)(x + cell.hidden)
+            if of.dynamic and place == 0:
+                x = DynamicUpsampleLayer(channels, of.kernel, name=name)(x + cell.hidden, grid, state.picture)
+            else:
+                layer = UpsampleConvLayer if of.upsample else TransposedConvLayer
+                x = layer(channels, of.kernel, of.norm, name=name)(x + cell.hidden)
         picture = ConvLayer(1, 1, norm=of.norm, relu=False, name="pred")(x + head)[..., 0]
         picture = nn.sigmoid(picture) if of.final == "sigmoid" else picture
         return UNetState(tuple(cells), picture), picture
@@ -100,6 +106,11 @@ def of_checkpoint(shapes: Shapes, options: Mapping[str, Plain]) -> UNetRecurrent
         dynamic=f"{ROOT}.decoders.0.dynamic_conv.bias" in shapes,
         final=final,
     )
+
+
+def computed(network: UNetRecurrent) -> dict[str, Float32[np.ndarray, "..."]]:
+    """The entries of a checkpoint that are no weights: their values follow from the network, and it has them itself."""
+    return {f"{ROOT}.decoders.0.dynamic_atom_generation.bases": multiscale(network.kernel)} if network.dynamic else {}
 
 
 def _count(shapes: Shapes, prefix: str) -> int:

@@ -11,11 +11,23 @@ from typing import Annotated, Any
 
 import tyro
 
-from evinr.cli.commands import PRESETS, Compare, Convert, Evaluate, Fit, Info, Render, Report, Simulate, Weights
+from evinr.cli.commands import (
+    PRESETS,
+    Baseline,
+    Compare,
+    Convert,
+    Evaluate,
+    Fit,
+    Info,
+    Render,
+    Report,
+    Simulate,
+    Weights,
+)
 from evinr.events import InputError
 from evinr.simulator.sensor import SENSORS
 
-Command = Fit | Render | Convert | Info | Simulate | Evaluate | Compare | Report | Weights
+Command = Fit | Render | Convert | Info | Simulate | Baseline | Evaluate | Compare | Report | Weights
 
 Unraisable = Callable[[Any], object]
 
@@ -74,6 +86,10 @@ def _run(command: Command, argv: Sequence[str]) -> int:
             from evinr.cli import simulate
 
             return simulate.run(command)
+        case Baseline():
+            from evinr.cli import baseline
+
+            return baseline.run(command)
         case Evaluate():
             from evinr.cli import evaluate
 
@@ -102,7 +118,7 @@ def parse(argv: Sequence[str]) -> Command:
     sensor = SENSORS.get(preset, SENSORS["day"])
     SimulateCommand = Annotated[Simulate, tyro.conf.subcommand("simulate", default=Simulate(sensor=sensor))]
     return tyro.cli(
-        FitCommand | Render | Convert | Info | SimulateCommand | Evaluate | Compare | Report | Weights,
+        FitCommand | Render | Convert | Info | SimulateCommand | Baseline | Evaluate | Compare | Report | Weights,
         prog="evinr",
         description=_ABOUT,
         args=argv,

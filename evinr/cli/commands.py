@@ -8,7 +8,7 @@ import tyro
 
 from converters import ReadOptions
 from evinr import config, tonemap
-from evinr.config import FitConfig
+from evinr.config import Bayer, FitConfig
 from evinr.simulator.sensor import SENSORS, Sensor
 from evinr.tonemap import ToneMap
 
@@ -184,14 +184,77 @@ class Evaluate:
             raise ValueError(f"offset is {self.offset}, and must be finite")
 
 
+MethodName = Literal["e2vid", "e2vid+", "firenet", "firenet+", "ssl-e2vid"]
+"""The names of `baselines.methods.METHODS`, which cannot be imported here: they bring flax."""
+
+
+@dataclass(frozen=True)
+class Cutting:
+    """How a recording is cut into windows, for the networks that make one picture of each."""
+
+    windows: Literal["between-frames", "k-events", "t-seconds"] | None = None
+    """From each camera frame to the next, of as many events, or of as many seconds. Unset: between frames where the
+    recording has any, else t-seconds."""
+    window_events: int = 10_000
+    """Events of a window, for k-events."""
+    window_seconds: float = 0.04
+    """Seconds of a window, for t-seconds."""
+
+    def __post_init__(self) -> None:
+        if self.window_events < 1 or not 0 < self.window_seconds < float("inf"):
+            raise ValueError(
+                f"window-events is {self.window_events}, window-seconds {self.window_seconds}: both must be above 0"
+            )
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """Run a published network over a recording, with the weights that its authors published."""
+
+    method: Annotated[MethodName | None, tyro.conf.Positional] = None
+    """The network; --list tells of each."""
+    source: Annotated[str | None, tyro.conf.Positional] = None
+    """Recording: a file or folder of any known format; or `demo`."""
+    list: bool = False
+    """Tell of each network its paper, its parameters, and where its authors publish the weights; and do nothing else."""
+    weights: Path | None = None
+    """The published checkpoint, or a .safetensors that `evinr weights convert` made of it. Unset, for the PIE-Nets: those in
+    the package event-pienet (pip install --no-deps event-pienet)."""
+    out: Path = Path("runs")
+    """Folder of the runs."""
+    name: str | None = None
+    """Folder of this run inside it; unset, named after the source and the network."""
+    overwrite: bool = False
+    """Replace the run if it exists."""
+    bayer: Bayer | None = None
+    """Colours of the sensor's 2 x 2 cells: reconstruct in colour, as rpg_e2vid does. Unset: gray."""
+    fps: float = 30.0
+    """Frames per second at which video.mp4 is played."""
+    precision: Literal["float32", "tensorfloat32", "bfloat16"] = "float32"
+    """Of products on GPU and TPU. float32 gives what the published code gives on a CPU; PyTorch's own default on a GPU is
+    tensorfloat32. A CPU always takes float32."""
+    seed: int = 0
+    """Of the demo's scene and noise."""
+    cutting: Cutting = field(default_factory=Cutting)
+    read: ReadOptions = field(default_factory=ReadOptions)
+
+    def __post_init__(self) -> None:
+        if not self.list and (self.method is None or self.source is None):
+            raise ValueError("give a network and a recording, or --list")
+        if not 0 < self.fps < float("inf"):
+            raise ValueError(f"fps is {self.fps}, and must be above 0")
+
+
 @dataclass(frozen=True)
 class Compare:
     """Put methods side by side on one recording: fit, score, one table and one page."""
 
     source: Annotated[str, tyro.conf.Positional]
     """Recording of any known format; or `demo`."""
-    methods: tuple[Literal["evinr", "paper"], ...] = ("evinr", "paper")
-    """What to run: our defaults, or the original EvINR's settings (`evinr fit --preset paper`)."""
+    methods: tuple[Literal["evinr", "paper"] | MethodName, ...] = ("evinr", "paper")
+    """What to run: our defaults; the original EvINR's settings (`evinr fit --preset paper`); or published networks."""
+    weights: dict[MethodName, Path] = field(default_factory=dict)
+    """Those of the networks, as for `evinr baseline`: --weights firenet FILE firenet+ FILE."""
     predictions: tuple[Path, ...] = ()
     """What others made of the recording: run folders, folders of pictures with timestamps, .npy with their times beside."""
     out: Path | None = None
@@ -203,6 +266,7 @@ class Compare:
     """Times at which the page shows pictures, at most."""
     seed: int = 0
     """Seed of the networks' initial weights, and of the demo's scene and noise."""
+    cutting: Cutting = field(default_factory=Cutting)
     scoring: Scoring = field(default_factory=Scoring)
     read: ReadOptions = field(default_factory=ReadOptions)
 

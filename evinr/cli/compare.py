@@ -4,14 +4,14 @@ import json
 import shlex
 import shutil
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast, get_args
 
 from rich.console import Console
 
 from evinr.cli import fit, prediction_files, run_folder, scoring, side_by_side, source
-from evinr.cli.commands import PRESETS, Compare, Fit
+from evinr.cli.commands import PRESETS, Baseline, Compare, Fit, MethodName
 from evinr.cli.prediction_files import Given
 from evinr.events import InputError
 from evinr.files import parents, write_json
@@ -29,7 +29,7 @@ def run(command: Compare, argv: Sequence[str]) -> int:
     out = command.out or Path("comparisons") / source.name_of(command.source)
     if out.exists() and not (out / MARK).is_file() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out}: exists, and is no comparison of evinr; pass another --out")
-    others = _others(command)
+    others, models = _others(command), _models(command)
     before = _before(out / MARK)
     given = source.read(command.source, command.read, command.seed, console)
     rules, truth = scoring.rules(command.scoring, source.name_of(command.source)), source.truth(given)
@@ -45,7 +45,7 @@ def run(command: Compare, argv: Sequence[str]) -> int:
             f"{out}: compares methods on {before.get('source')}{changed}; pass another --out, or --overwrite"
         )
     if before and before.get("sha256") != about["sha256"]:  # fits of another recording, which are to be overwritten
-        for method in PRESET:
+        for method in (*PRESET, *get_args(MethodName)):
             if (out / method / "config.json").is_file():
                 shutil.rmtree(out / method)
     with parents(out / MARK):
@@ -54,11 +54,14 @@ def run(command: Compare, argv: Sequence[str]) -> int:
     again = shlex.join(["evinr", *(word for word in argv if word != "--overwrite")])
     for method in command.methods:
         console.print(f"\n{method}")
-        one = _fit(command, method, out)
-        code = fit.fitted(one, again, console, run_folder.choose(one), given)
-        if code:
-            return code
         run = out / method
+        if method in models:
+            _baseline(command, console, run, models[method], given)
+        else:
+            one = _fit(command, method, out)
+            code = fit.fitted(one, again, console, run_folder.choose(one), given)
+            if code:
+                return code
         predictions[method] = scoring.placed(run, prediction_files.read(run, None, "auto"), given)
     console.print()
     for title, (path, other) in others.items():
@@ -89,6 +92,45 @@ def _fit(command: Compare, method: str, out: Path) -> Fit:
         read=command.read,
         fit=replace(preset.fit, seed=command.seed),
     )
+
+
+def _models(command: Compare) -> dict[str, Any]:
+    """The networks among the methods with their weights, which are looked for before anything is fitted."""
+    networks = [method for method in command.methods if method not in PRESET]
+    if unused := [name for name in command.weights if name not in networks]:
+        raise InputError(
+            f"--weights {unused[0]}: is none of the methods; add it to --methods, or leave its weights out"
+        )
+    if not networks:
+        return {}
+    from evinr.cli import baseline  # brings flax
+
+    return {name: baseline.loaded(name, command.weights.get(cast(MethodName, name))) for name in networks}
+
+
+def _baseline(command: Compare, console: Console, run: Path, model: Any, given: source.Source) -> None:
+    """Run a network, unless it was run on the same windows with the same weights."""
+    from evinr.cli import baseline, baseline_run
+
+    name = cast(MethodName, model.method.name)
+    one = Baseline(
+        name,
+        command.source,
+        out=run.parent,
+        name=run.name,
+        cutting=command.cutting,
+        seed=command.seed,
+        read=command.read,
+    )
+    if run.exists() and not baseline_run.is_one(run):
+        raise InputError(f"{run}: is no run of a baseline; move it, or pass another --out")
+    if run.exists() and not command.overwrite:
+        about, (_, how, _) = baseline_run.about(run), baseline.cut(given, command.cutting, command.source)
+        now = {"weights": model.sha256, "windows": asdict(how), "read": asdict(command.read), "seed": command.seed}
+        if json.loads(json.dumps(now)) == {part: about.get(part) for part in now}:
+            console.print(f"{run} is finished: kept")
+            return
+    baseline.made(replace(one, overwrite=True), console, run, model, given)
 
 
 def _others(command: Compare) -> dict[str, tuple[Path, Given]]:

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float, Float64, Shaped
 
 from converters.pictures import read_picture, to_gray
+from evinr.cli import baseline_run
 from evinr.cli.listings import LISTINGS, PICTURES, beside, check_rising, entries_of, natural, times_of
 from evinr.events import InputError
 from evinr.prediction import LUMA, Prediction, of_reconstruction
@@ -40,6 +41,12 @@ def read(path: Path, timestamps: Path | None, values: Values) -> Given:
         if timestamps is not None or values != "auto":
             raise InputError(f"{path}: is a run, which knows its times and values; leave out --timestamps and --values")
         return _run(path)
+    if baseline_run.is_one(path):
+        if timestamps is not None or values != "auto":
+            raise InputError(f"{path}: is a run, which knows its times and values; leave out --timestamps and --values")
+        about = baseline_run.about(path)
+        said = (f"the pictures of {about['method']}, finished as its authors do",)
+        return Given(baseline_run.prediction(path), about.get("origin_ns") or 0, said, about["sha256"], about["seed"])
     if path.is_dir():
         if values not in ("auto", "picture"):
             raise InputError(f"{path}: is a folder of pictures; leave out --values")

@@ -38,7 +38,7 @@ def _fitted_to(paths: list[Path], command: Report) -> tuple[str, ReadOptions, in
     every = [side_by_side.about(path) for path in paths]
     runs = [about for about in every if about.get("source")]
     if command.truth is not None:
-        seeds = [about["config"].seed for about in runs]
+        seeds = [about["seed"] for about in runs]
         return command.truth, command.read, seeds[0] if seeds else 0
     if not runs:
         raise InputError(f"{paths[0]}: does not say of which recording it is; pass --truth SOURCE")
@@ -58,4 +58,4 @@ def _fitted_to(paths: list[Path], command: Report) -> tuple[str, ReadOptions, in
     }
     if known.get("polarity"):
         known["polarity"] = tuple(known["polarity"])
-    return first["source"], ReadOptions(**(known | part)), first["config"].seed
+    return first["source"], ReadOptions(**(known | part)), first["seed"]

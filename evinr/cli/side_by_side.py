@@ -13,7 +13,7 @@ from jaxtyping import Float32, Float64
 from rich.console import Console
 
 from evinr import checkpoint, report
-from evinr.cli import scoring, source
+from evinr.cli import baseline_run, scoring, source
 from evinr.cli.source import Source
 from evinr.evaluation import WithoutTruth, of_the_frames, score, show
 from evinr.events import Events, InputError
@@ -145,8 +145,18 @@ def _events(events: Events, times: Float64[np.ndarray, " n"]) -> comparison.Clip
 
 
 def about(path: Path) -> dict[str, Any]:
-    """`config.json` of a run, empty where there is none. Raises InputError where it is damaged."""
-    return checkpoint.read_meaning(path) if (path / "config.json").is_file() else {}
+    """`config.json` of a run, with what it was made with as `settings` and its `seed`; empty where there is none.
+
+    Raises InputError where it is damaged.
+    """
+    if baseline_run.is_one(path):
+        found = baseline_run.about(path)
+        settings = {"weights": f"sha256 {found['weights'][:16]}", "windows": found["windows"]["windows"]}
+        return found | {"settings": settings}
+    if not (path / "config.json").is_file():
+        return {}
+    found = checkpoint.read_meaning(path)
+    return found | {"settings": asdict(found["config"]), "seed": found["config"].seed}
 
 
 def _course(path: Path) -> tuple[dict[str, list[float]], list[tuple[str, str]]]:
@@ -158,7 +168,7 @@ def _course(path: Path) -> tuple[dict[str, list[float]], list[tuple[str, str]]]:
     facts += [
         (
             "settings",
-            ", ".join(f"{name} {value}" for name, value in asdict(meaning["config"]).items() if value is not None),
+            ", ".join(f"{name} {value}" for name, value in meaning["settings"].items() if value is not None),
         ),
         ("span", "{:.6f} to {:.6f} s".format(*meaning["span"])),
     ]

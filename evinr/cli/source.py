@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from jaxtyping import Float64, UInt8
 from rich.console import Console
 from rich.markup import escape
 
@@ -97,11 +98,28 @@ def truth(source: Source) -> Truth | None:
         )
     if source.frames is not None:
         return Truth(*source.frames, source.start, not source.cut_short)
-    if source.truth is None:
+    asked = times(source)
+    if source.truth is None or asked is None:
         return None
-    times = np.arange(float(source.events.t[0]), float(source.events.t[-1]), 0.04)
-    images = np.stack([np.exp(source.truth(time)) for time in times])
-    return Truth(times, bytes_of(images), source.start)
+    return Truth(asked, _seen(source.truth, asked), source.start)
+
+
+def times(source: Source) -> Float64[np.ndarray, " n"] | None:
+    """When there are pictures to score against."""
+    if source.frames is not None:
+        return source.frames.times
+    return None if source.truth is None else np.arange(source.events.t[0], source.events.t[-1], 0.04)
+
+
+def near(source: Source, asked: Float64[np.ndarray, " k"]) -> UInt8[np.ndarray, "k h w"] | None:
+    """The camera's pictures nearest to these times, or the simulated scene's of these times."""
+    if source.frames is not None:
+        return source.frames.images[np.abs(source.frames.times[:, None] - asked).argmin(0)]
+    return None if source.truth is None else _seen(source.truth, asked)
+
+
+def _seen(scene: Scene, asked: Float64[np.ndarray, " k"]) -> UInt8[np.ndarray, "k h w"]:
+    return bytes_of(np.stack([np.exp(scene(time)) for time in asked]))
 
 
 def _simulated(options: ReadOptions, seed: int) -> Source:

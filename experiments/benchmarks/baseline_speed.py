@@ -18,12 +18,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import tyro
-from jaxtyping import Array, Float
 
+from baselines import runner
 from baselines.e2vid import E2VID, E2VID_PLUS
 from baselines.firenet import FIRENET, FIRENET_PLUS
-from baselines.method import Method, Network, State, Variables
-from baselines.padding import padding
+from baselines.method import Method, Network
+from baselines.padding import Padding, padding
 from experiments.benchmarks.machine import RESULTS, cores, save
 
 DRIVER = """
@@ -31,7 +31,9 @@ import json, sys, time, types
 
 evreal, package, threads = sys.argv[1], sys.argv[2], int(sys.argv[3])
 sys.path[:0] = [evreal, package]
-sys.modules["cv2"] = types.ModuleType("cv2")  # EVREAL needs it for colour pictures only
+for name in ("cv2", "torchvision"):  # EVREAL needs them for colour pictures only
+    sys.modules[name] = types.ModuleType(name)
+sys.modules["torchvision"].transforms = None
 import torch
 
 torch.set_num_threads(threads)
@@ -101,8 +103,7 @@ with the seconds they took, until null comes."""
 
 METHODS = (E2VID, E2VID_PLUS, FIRENET, FIRENET_PLUS)
 """SSL-E2VID is E2VID+ with other weights."""
-CHUNK = 8
-"""Windows in one scan."""
+NONE = Padding(0, 0, 0, 0)
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ class BaselineSpeed:
     evreal: Path
     """Checkout of github.com/ercanburak/EVREAL."""
     torch_python: Path
-    """A Python that has PyTorch, torchvision, scipy and einops."""
+    """A Python that has PyTorch, scipy and einops."""
     pie_net: Path
     """The folder that has the package event-pienet in it."""
     names: tuple[str, ...] = tuple(method.name for method in METHODS)
@@ -155,14 +156,14 @@ def compare(cfg: BaselineSpeed, method: Method, height: int, width: int, ask: IO
     network = method.network(shapes, {})
     assert network is not None, method.name
     run = ours(network, *size)
-    theirs("default", CHUNK)
-    chunks = max(1, round(cfg.seconds / theirs("default", CHUNK)))
+    theirs("default", runner.CHUNK)
+    chunks = max(1, round(cfg.seconds / theirs("default", runner.CHUNK)))
     rounds = [
-        [run(chunks), theirs("default", chunks * CHUNK), theirs("channels_last", chunks * CHUNK)]
+        [run(chunks), theirs("default", chunks * runner.CHUNK), theirs("channels_last", chunks * runner.CHUNK)]
         for _ in range(1 + cfg.rounds)
     ]
     print("null", file=ask, flush=True)
-    times = 1e3 * np.array(rounds[1:]) / (chunks * CHUNK)
+    times = 1e3 * np.array(rounds[1:]) / (chunks * runner.CHUNK)
     medians, ratios = np.median(times, axis=0), np.median(times[:, 1:] / times[:, :1], axis=0)
     result = {
         "network": method.name,
@@ -177,20 +178,16 @@ def compare(cfg: BaselineSpeed, method: Method, height: int, width: int, ask: IO
 
 def ours(network: Network, height: int, width: int) -> Callable[[int], float]:
     """A function that runs so many chunks of windows and gives the seconds they took."""
-    grids = jnp.asarray(np.random.default_rng(0).standard_normal((CHUNK, height, width, network.bins), np.float32))
+    grids = jnp.asarray(
+        np.random.default_rng(0).standard_normal((runner.CHUNK, height, width, network.bins), np.float32)
+    )
     state = network.initial(height, width, jnp.dtype(jnp.float32))
     variables = jax.jit(network.init)(jax.random.key(0), grids[0], state)
-
-    @jax.jit
-    def chunk(
-        variables: Variables, state: State, grids: Float[Array, "n h w b"]
-    ) -> tuple[State, Float[Array, "n h w"]]:
-        return jax.lax.scan(lambda state, grid: network.apply(variables, grid, state), state, grids)
 
     def run(chunks: int) -> float:
         now, start = state, time.perf_counter()
         for _ in range(chunks):
-            now, pictures = jax.block_until_ready(chunk(variables, now, grids))
+            now, _ = jax.block_until_ready(runner.run(variables, now, grids, network=network, normal=False, by=NONE))
         return time.perf_counter() - start
 
     return run

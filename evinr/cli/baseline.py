@@ -1,0 +1,191 @@
+"""`evinr baseline`: a published network over a recording, from its published weights to a video."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import imageio.v3 as iio
+import jax
+import numpy as np
+from jaxtyping import Float, Shaped
+from rich.console import Console
+
+from baselines.checkpoints import Model, load
+from baselines.colour import colour_pictures
+from baselines.method import Method
+from baselines.methods import METHODS
+from baselines.runner import pictures
+from baselines.windows import Windows, between_frames, of_count, of_seconds
+from evinr import report
+from evinr.cli import baseline_run, source
+from evinr.cli.commands import Baseline, Cutting
+from evinr.cli.source import Source
+from evinr.events import InputError
+from evinr.files import resolved, whole, whole_folder, write_json
+from evinr.metrics.normalisation import normalise
+
+COLUMNS = 5
+"""Times on the contact sheet."""
+
+
+def run(command: Baseline) -> int:
+    """Run the network, write the run folder, and say where things are; or tell what there is."""
+    console = Console(highlight=False, soft_wrap=True, markup=False)
+    if command.method is None or command.source is None:
+        tell(console)
+        return 0
+    folder = choose(command)
+    model = loaded(command.method, command.weights)
+    given = source.read(command.source, command.read, command.seed, console)
+    made(command, console, folder, model, given)
+    return 0
+
+
+def loaded(name: str, weights: Path | None) -> Model:
+    """The method with its weights: those given, or those of an installed package. Raises InputError where there are none."""
+    if weights is None and name.startswith("pie-net"):
+        from baselines.installed import pie_net_weights
+
+        weights = pie_net_weights(name == "pie-net-lite")
+    if weights is None:
+        raise InputError(f"{name}: no weights; give --weights FILE ({METHODS[name].weights})")
+    return load(name, weights)
+
+
+def choose(command: Baseline) -> Path:
+    """The run's folder. Raises InputError where it exists and may not be replaced, or its name is none."""
+    assert command.source is not None
+    name = command.name or f"{source.name_of(command.source)}-{command.method}"
+    if Path(name).name != name or name in (".", ".."):
+        raise InputError(f"--name {name}: give the name of one folder; --out says where it is")
+    folder = command.out / name
+    if folder.exists() and not command.overwrite:
+        raise InputError(f"{folder}: exists already; pass --overwrite or another --name")
+    if folder.exists() and not baseline_run.is_one(folder):
+        raise InputError(f"{folder}: is no run of a baseline; pass another --name or --out")
+    if folder.exists() and resolved(Path(command.source)).is_relative_to(resolved(folder)):
+        raise InputError(f"{folder}: holds the recording itself; pass another --name or --out")
+    return folder
+
+
+def made(command: Baseline, console: Console, folder: Path, model: Model, given: Source) -> None:
+    """Run the network over a source that was read, into a folder that `choose` chose."""
+    windows, how, said = cut(given, command.cutting, str(command.source))
+    console.print(f"{model.method.title} on {given.about['source']} ({given.about['format']})")
+    assumptions = [*given.about["assumptions"], *model.notes, *said]
+    for assumption in assumptions:
+        console.print(f"  {assumption}")
+    with whole_folder(folder, command.overwrite) as partial:
+        with jax.default_matmul_precision(command.precision):
+            _write_frames(console, partial, model, given, windows, command)
+        frames = np.load(partial / baseline_run.FRAMES, mmap_mode="r")
+        _pictures(console, partial, frames, windows, given, model.method, command.fps)
+        about = {"method": model.method.name, "weights": model.sha256, "windows": asdict(how)}
+        span = [float(windows.times[0]), float(windows.times[-1])]
+        about |= {"bayer": command.bayer, "span": span, "seed": command.seed, "read": asdict(command.read)}
+        write_json(partial / "config.json", about | given.about | {"assumptions": assumptions})
+    console.print(f"video    {folder / 'video.mp4'}\npreview  {folder / 'preview.png'}\nframes   {folder / 'frames'}")
+
+
+def cut(given: Source, cutting: Cutting, name: str) -> tuple[Windows, Cutting, list[str]]:
+    """The windows, how they were cut, and what was assumed. Raises InputError where there are none."""
+    events, truth = given.events, source.times(given)
+    how = cutting.windows or ("between-frames" if truth is not None else "t-seconds")
+    said = (
+        []
+        if cutting.windows or truth is not None
+        else [f"without camera frames a window is {cutting.window_seconds:g} s; --windows says otherwise"]
+    )
+    match how:
+        case "between-frames":
+            if truth is None:
+                raise InputError(f"{name}: has no camera frames; pass --windows k-events or t-seconds")
+            windows = between_frames(events.t, truth)
+            said.append(f"{len(truth)} windows, each from one frame to the next; the first is empty")
+        case "k-events":
+            windows = of_count(events.t, cutting.window_events)
+            said.append(f"{len(windows.times)} windows of {cutting.window_events:,} events")
+        case "t-seconds":
+            windows = of_seconds(events.t, cutting.window_seconds)
+            said.append(f"{len(windows.times)} windows of {cutting.window_seconds:g} s")
+    if not windows.times.size:
+        raise InputError(f"{name}: {events.count} events fill no window; pass a smaller --window-events or -seconds")
+    if how != "between-frames" and windows.end[-1] < events.count:
+        said.append(f"the last {events.count - windows.end[-1]:,} events fill no window and are left out")
+    return windows, replace(cutting, windows=how), said
+
+
+def _write_frames(
+    console: Console, folder: Path, model: Model, given: Source, windows: Windows, command: Baseline
+) -> None:
+    """The pictures as the network's authors would hand them to a metric, and their times."""
+    events, count = given.events, len(windows.times)
+    if command.bayer is None:
+        shape, kind = (count, events.height, events.width), "<f4"
+        batches = (normalise(batch, model.method.finish) for batch in pictures(model, events, windows))
+    else:
+        _require_colour(command, model.method, events.height, events.width)
+        shape, kind = (count, events.height, events.width, 3), "|u1"
+        batches = colour_pictures(model, events, windows, command.bayer)
+    with whole(folder / baseline_run.FRAMES) as partial, partial.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": kind, "fortran_order": False, "shape": shape})
+        with report.progress(console, "network", count) as advance:
+            for batch in batches:
+                file.write(np.ascontiguousarray(batch, kind).tobytes())
+                advance(len(batch))
+    (folder / baseline_run.TIMES).write_text("".join(f"{time:.9f}\n" for time in windows.times))
+
+
+def _require_colour(command: Baseline, method: Method, height: int, width: int) -> None:
+    if height % 2 or width % 2:
+        raise InputError(f"{command.source}: {width} x {height}: a mosaic has even sides; leave out --bayer")
+    if method.finish == "exprobust":
+        raise InputError(f"--bayer: {method.title} gives log intensity, from which colour is not merged; leave it out")
+
+
+def _pictures(
+    console: Console,
+    folder: Path,
+    frames: Shaped[np.ndarray, "n h w *c"],
+    windows: Windows,
+    given: Source,
+    method: Method,
+    fps: float,
+) -> None:
+    """`frames/` with the times of each, `video.mp4` and `preview.png`."""
+    (folder / "frames").mkdir()
+    with (folder / "frames" / "images.txt").open("w") as index:
+        for place, (time, frame) in enumerate(zip(windows.times, frames, strict=True)):
+            name = f"frame_{place:08d}.png"
+            iio.imwrite(folder / "frames" / name, report.bytes_of(_unit(frame)))
+            index.write(f"{time:.9f} {name}\n")
+    with report.progress(console, "video", len(frames)) as advance:
+        report.video(folder / "video.mp4", _batches(frames), fps, advance)
+    chosen = np.unique(np.linspace(0, len(frames) - 1, COLUMNS + 1).round().astype(int))[1:]
+    chosen = chosen if chosen.size else np.array([0])
+    times = windows.times[chosen]
+    gap = float(np.median(np.diff(windows.times))) if len(frames) > 1 else given.events.t[-1] - given.events.t[0]
+    events = report.Row("events", [report.event_picture(given.events, time - gap / 2, gap) for time in times])
+    rows = [events, report.Row(method.title, [_unit(frames[place]) for place in chosen])]
+    camera = source.near(given, times)
+    rows += [] if camera is None else [report.Row("camera", camera / 255)]
+    report.contact_sheet(folder / "preview.png", times.tolist(), rows)
+
+
+def _batches(frames: Shaped[np.ndarray, "n h w *c"]) -> Iterator[np.ndarray]:
+    for start in range(0, len(frames), 16):
+        yield _unit(frames[start : start + 16])
+
+
+def _unit(frames: Shaped[np.ndarray, "*s"]) -> Float[np.ndarray, "*s"]:
+    """As shown: clipped to [0, 1]."""
+    return frames / 255 if frames.dtype == np.uint8 else np.clip(frames, 0, 1)
+
+
+def tell(console: Console) -> None:
+    """Print what there is: papers, weights, licences, parameters."""
+    for method in METHODS.values():
+        console.print(f"{method.name}: {method.title}, {method.parameters:,} parameters")
+        console.print(f"  paper    {method.paper}")
+        console.print(f"  weights  {method.weights}")
+        console.print(f"  licence  {method.licence}")

@@ -1,0 +1,52 @@
+"""What `evinr baseline` leaves in a run folder, and what others read of it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Float64
+
+from evinr.events import InputError
+from evinr.prediction import LUMA, Prediction
+from evinr.reconstruction import Span
+
+FRAMES, TIMES = "frames.npy", "frames.txt"
+"""Pictures as a metric gets them, float32 (n, H, W), not clipped, or uint8 (n, H, W, 3); and the time of each, a line each."""
+
+
+def is_one(folder: Path) -> bool:
+    """Whether a folder is such a run."""
+    return (folder / FRAMES).is_file() and (folder / "config.json").is_file() and "method" in _read(folder)
+
+
+def about(folder: Path) -> dict[str, Any]:
+    """Its `config.json`. Raises InputError where it is damaged."""
+    found = _read(folder)
+    if not found:
+        raise InputError(f"{folder / 'config.json'}: cannot be understood; it is damaged: run the baseline again")
+    return found
+
+
+def prediction(folder: Path) -> Prediction:
+    """Its pictures. Raises InputError where they or their times are damaged."""
+    try:
+        frames = np.load(folder / FRAMES, mmap_mode="r", allow_pickle=False)
+        times = np.array([float(line) for line in (folder / TIMES).read_text().splitlines()])
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(f"{folder}: cannot be read ({error}); it is damaged: run the baseline again") from None
+    if len(times) != len(frames):
+        raise InputError(f"{folder}: {len(times)} times for {len(frames)} pictures; it is damaged: run it again")
+
+    def at(asked: Float64[np.ndarray, " k"]) -> Float[np.ndarray, "k h w"]:
+        chosen = np.asarray(frames[np.searchsorted(times, asked)])
+        return chosen if chosen.ndim == 3 else (chosen / 255 @ LUMA).astype(np.float32)
+
+    return Prediction("picture", Span(times[0], times[-1]), times, at)
+
+
+def _read(folder: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads((folder / "config.json").read_text()))
+    except (OSError, ValueError, TypeError):
+        return {}
