@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from baselines.method import Method, Network, Plain, Variables
+from baselines.method import Method, Network, Plain, Shapes, Variables
 from baselines.methods import METHODS
 from baselines.weights import entries, variables
 from evinr.events import InputError
@@ -73,7 +73,7 @@ def find(path: Path, checkpoint: Checkpoint, method: Method | None = None) -> Fo
     arrays = {name.removeprefix("state_dict."): array for name, array in arrays.items()} or checkpoint.arrays
     arrays = {name: array for name, array in arrays.items() if not name.endswith(COMPUTED)}
     shapes, options = {name: array.shape for name, array in arrays.items()}, _options(checkpoint.values)
-    fitting = {other.name: found for other in METHODS.values() if (found := other.network(shapes, options))}
+    fitting = {other.name: found for other in METHODS.values() if (found := _fitting(other, shapes, options))}
     name = method.name if method else next(iter(fitting), None)
     if name not in fitting:
         wanted = method.title if method else "any network known here"
@@ -87,6 +87,17 @@ def find(path: Path, checkpoint: Checkpoint, method: Method | None = None) -> Fo
     only = {path: checkpoint._replace(arrays=arrays)}
     complete = matched(name, Architecture(entries(network, network.bins), (), {}), only)
     return Found(network, options, complete)
+
+
+def _fitting(method: Method, shapes: Shapes, options: Mapping[str, Plain]) -> Network | None:
+    """The method's network, if it can be made of these sizes, which may be a stranger's."""
+    try:
+        network = method.network(shapes, options)
+        if network is not None:
+            entries(network, network.bins)
+        return network
+    except (ArithmeticError, LookupError, TypeError, ValueError):
+        return None
 
 
 def _options(values: Mapping[str, Plain]) -> dict[str, Plain]:

@@ -1,7 +1,7 @@
 """What a published method is, as data: a network, where it comes from, and what is done to events before and pictures after."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -16,6 +16,7 @@ Shapes = Mapping[str, tuple[int, ...]]
 """The entries of a checkpoint, by their names in PyTorch, in PyTorch's layout."""
 
 
+@runtime_checkable
 class Network(Protocol):
     """A recurrent network: a frozen record of its options (a linen module), hashable, hence static under `jax.jit`."""
 

@@ -28,7 +28,7 @@ def convert(command: ConvertWeights) -> int:
     roles = {"source": command.source} | ({"heads": command.heads} if command.heads else {})
     _require_place(command.out, command.overwrite, list(roles.values()))
     read = {path: torch_file.read(path) for path in roles.values()}
-    found, options = _found(read)
+    found, options = _found(read, command.heads)
     with parents(command.out):
         sources = {role: read[path].sha256 for role, path in roles.items()}
         safetensors_file.write(command.out, found.architecture, found.entries, sources, options)
@@ -56,15 +56,15 @@ def tell(command: ListWeights) -> int:
     return 0
 
 
-def _found(sources: Mapping[Path, Checkpoint]) -> tuple[Matched, Mapping[str, Plain]]:
+def _found(sources: Mapping[Path, Checkpoint], heads: Path | None) -> tuple[Matched, Mapping[str, Plain]]:
     """The weights of LPIPS or of a baseline that these hold, and the options that they state."""
     if name := nearest(sources):
         return matched(name, ARCHITECTURES[name], sources), {}
-    if len(sources) > 1:
-        raise InputError(f"{' and '.join(map(str, sources))}: no weights of LPIPS; only those take --heads")
+    (path, checkpoint), *_ = sources.items()
+    if heads is not None:
+        raise InputError(f"{path}: no weights of LPIPS, which alone has heads; leave out --heads")
     from baselines import checkpoints
 
-    ((path, checkpoint),) = sources.items()
     found = checkpoints.find(path, checkpoint)
     return found.matched, found.options
 

@@ -41,7 +41,8 @@ def write(
     options: Mapping[str, Plain] | None = None,
 ) -> None:
     """Write weights, and the sha256 of the files they came from by what each was for. The same in gives the same file."""
-    about = {"architecture": architecture, "options": dict(options or {}), "sha256": dict(sources), "version": VERSION}
+    about = {"architecture": architecture, "sha256": dict(sources), "version": VERSION}
+    about |= {"options": dict(options)} if options else {}
     contiguous = {name: np.ascontiguousarray(entries[name]) for name in sorted(entries)}
     with whole(path) as partial:
         save_file(contiguous, partial, {KEY: json.dumps(about, sort_keys=True)})
