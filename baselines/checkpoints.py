@@ -4,8 +4,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from baselines.method import Method, Network, Plain, Shapes, Variables
 from baselines.methods import METHODS
+from baselines.unet import UNetRecurrent, computed
 from baselines.weights import entries, variables
 from evinr.events import InputError
 from evinr.weights import safetensors_file, torch_file
@@ -20,8 +23,8 @@ SETTINGS = (
     "model.",
 )
 """Where checkpoints keep the options of their network: ConfigParser's of event_cnn_minimal and its kin, FireNet's, E2VID's."""
-COMPUTED = ("num_batches_tracked", "dynamic_atom_generation.bases")
-"""Ends of the names of entries that no network reads: a counter, and what the network computes itself."""
+COUNTER = "num_batches_tracked"
+"""End of the names of entries that no network reads: batches that a normalisation has seen."""
 
 
 class Model(NamedTuple):
@@ -71,7 +74,7 @@ def find(path: Path, checkpoint: Checkpoint, method: Method | None = None) -> Fo
     """The network of a checkpoint, that of `method` if it is given. Raises InputError as `load` does."""
     arrays = {name: array for name, array in checkpoint.arrays.items() if name.startswith("state_dict.")}
     arrays = {name.removeprefix("state_dict."): array for name, array in arrays.items()} or checkpoint.arrays
-    arrays = {name: array for name, array in arrays.items() if not name.endswith(COMPUTED)}
+    arrays = {name: array for name, array in arrays.items() if not name.endswith(COUNTER)}
     shapes, options = {name: array.shape for name, array in arrays.items()}, _options(checkpoint.values)
     fitting = {other.name: found for other in METHODS.values() if (found := _fitting(other, shapes, options))}
     name = method.name if method else next(iter(fitting), None)
@@ -84,8 +87,14 @@ def find(path: Path, checkpoint: Checkpoint, method: Method | None = None) -> Fo
         )
         raise InputError(f"{path}: no weights of {wanted}; {held}: give the published file")
     network = fitting[name]
-    only = {path: checkpoint._replace(arrays=arrays)}
-    complete = matched(name, Architecture(entries(network, network.bins), (), {}), only)
+    known = computed(network) if isinstance(network, UNetRecurrent) else {}
+    for entry, values in known.items():
+        if entry in arrays and not (
+            arrays[entry].shape == values.shape and np.allclose(arrays[entry], values, atol=1e-6)
+        ):
+            raise InputError(f"{path}: {entry} is not what {name} computes; it is of another version of the network")
+    only = {path: checkpoint._replace(arrays={entry: array for entry, array in arrays.items() if entry not in known})}
+    complete = matched(name, Architecture(entries(network, network.bins), METHODS[name].unused, {}), only)
     return Found(network, options, complete)
 
 

@@ -39,7 +39,7 @@ class DynamicAtoms(nn.Module):
     kernel: int
 
     @nn.compact
-    def __call__(self, context: Float[Array, "h w c"]) -> Float[Array, "h w {ATOMS} {self.kernel} {self.kernel}"]:
+    def __call__(self, context: Float[Array, "h w c"]) -> Float[Array, "h w m {self.kernel} {self.kernel}"]:
         functions = jnp.asarray(multiscale(self.kernel), context.dtype)
         x = conv(HIDDEN, 3, name="bases_net.0")(context)
         x = jnp.tanh(batch_norm("bases_net.1")(x))
@@ -64,7 +64,8 @@ class DynamicConv(nn.Module):
     ) -> Float[Array, "2*h 2*w {self.channels}"]:
         count, kernel = atoms.shape[2:4]
         shape = (1, 1, x.shape[-1] * count, self.channels)
-        composition = self.param("compositional_coefficients", nn.initializers.variance_scaling(2.0, "fan_out", "normal"), shape)
+        normal = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
+        composition = self.param("compositional_coefficients", normal, shape)
         bias = self.param("bias", nn.initializers.zeros_init(), (self.channels,))
         by_atom = composition.reshape(x.shape[-1], count, self.channels).swapaxes(0, 1)  # channel-major
 
@@ -74,8 +75,8 @@ class DynamicConv(nn.Module):
             mixed, atom = of
             return total + filtered(upsample(x @ mixed), atom), None
 
-        out = jnp.zeros((*atoms.shape[:2], self.channels), x.dtype)
-        return jax.lax.scan(add, out, (by_atom, jnp.moveaxis(atoms, 2, 0)))[0] + bias
+        start = jnp.broadcast_to(bias, (*atoms.shape[:2], self.channels))
+        return jax.lax.scan(add, start, (by_atom, jnp.moveaxis(atoms, 2, 0)))[0]
 
 
 def filtered(x: Float[Array, "h w c"], filters: Float[Array, "h w k k"]) -> Float[Array, "h w c"]:
@@ -87,7 +88,7 @@ def filtered(x: Float[Array, "h w c"], filters: Float[Array, "h w k k"]) -> Floa
     return sum(terms[1:], terms[0])
 
 
-def quarter(x: Float[Array, "4*h 4*w c"]) -> Float[Array, "h w c"]:
+def quarter(x: Float[Array, "h w c"]) -> Float[Array, "h//4 w//4 c"]:
     """A quarter of the size, bilinear with half-pixel centres and no smoothing first: means of the middle 2 x 2 of 4 x 4."""
     height, width, channels = x.shape
     return x.reshape(height // 4, 4, width // 4, 4, channels)[:, 1:3, :, 1:3].mean((1, 3))

@@ -42,31 +42,33 @@ class ETNet(nn.Module):
             channels = self.channels << (scale + 1)
             cells.append(RecurrentConvLayer(channels, 5, 2, self.norm, name=f"DownsampleConv.{scale}")(x, before))
             x = cells[-1].hidden
-        x = self.aggregate([cell.hidden for cell in reversed(cells)])
+        x = aggregate([cell.hidden for cell in reversed(cells)])
         for place, cell in enumerate(reversed(cells)):
             channels = self.channels << (SCALES - 1 - place)
             x = UpsampleConvLayer(channels, 5, self.norm, name=f"UpsampleConv.{place}")(x + cell.hidden)
         picture = ConvLayer(1, 1, norm=self.norm, relu=False, name="pred")(x + head)[..., 0]
         return tuple(cells), nn.sigmoid(picture)
 
-    def aggregate(self, pyramid: list[Float[Array, "_ _ _"]]) -> Float[Array, "h w c"]:
-        """Pictures from coarse to fine, each cut to as many tokens as the coarsest has pixels; the mean over scales of
-        what their tokens tell each other, and of what these tell the next.
-        """
-        height, width, channels = pyramid[0].shape
-        code = jnp.asarray(position_code(height * width, channels), pyramid[0].dtype)
-        seen, told = list[Array](), list[Array]()
-        for scale, x in enumerate(pyramid):
-            if scale:
-                x = nn.Conv(channels, (1 << scale,) * 2, (1 << scale,) * 2, "VALID", name=f"split{scale}")(x)
-            x = x.reshape(-1, channels) + code
-            for layer in range(ENCODERS):
-                x = EncoderLayer(HEADS, name=f"trans_encoder{scale}.encoder.layers.{layer}")(x)
-            seen.append(x)
-            for layer in range(DECODERS):
-                x = DecoderLayer(HEADS, name=f"trans_decoder{scale}.decoder.layers.{layer}")(x, seen[max(scale - 1, 0)])
-            told.append(x)
-        return jnp.mean(jnp.stack(seen + told), 0).reshape(height, width, channels)
+
+def aggregate(pyramid: list[Float[Array, "_ _ _"]]) -> Float[Array, "h w c"]:
+    """Pictures from coarse to fine, each cut to as many tokens as the coarsest has pixels; the mean over scales of
+    what their tokens tell each other, and of what they read from the next coarser one. Its parameters are those of the
+    module that calls.
+    """
+    height, width, channels = pyramid[0].shape
+    code = jnp.asarray(position_code(height * width, channels), pyramid[0].dtype)
+    seen, told = list[Array](), list[Array]()
+    for scale, x in enumerate(pyramid):
+        if scale:
+            x = nn.Conv(channels, (1 << scale,) * 2, (1 << scale,) * 2, "VALID", name=f"split{scale}")(x)
+        x = x.reshape(-1, channels) + code
+        for layer in range(ENCODERS):
+            x = EncoderLayer(HEADS, name=f"trans_encoder{scale}.encoder.layers.{layer}")(x)
+        seen.append(x)
+        for layer in range(DECODERS):
+            x = DecoderLayer(HEADS, name=f"trans_decoder{scale}.decoder.layers.{layer}")(x, seen[max(scale - 1, 0)])
+        told.append(x)
+    return jnp.mean(jnp.stack(seen + told), 0).reshape(height, width, channels)
 
 
 def network(shapes: Shapes, options: Mapping[str, Plain]) -> ETNet | None:

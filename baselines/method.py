@@ -62,3 +62,5 @@ class Method(NamedTuple):
     finish: Literal["none", "robust", "exprobust"]
     """What is done to a picture, EVREAL's `post_process_norm`: nothing, a stretch from its 1st to its 99th percentile, or
     the exponential and then that stretch."""
+    unused: tuple[str, ...] = ()
+    """Beginnings of the names of entries that its published file has and that the network does without."""

@@ -1,6 +1,16 @@
 """All methods, by the names that the command line knows them by."""
 
 from baselines.e2vid import E2VID, E2VID_PLUS, SSL_E2VID
+from baselines.et_net import ET_NET
 from baselines.firenet import FIRENET, FIRENET_PLUS
+from baselines.hypere2vid import HYPERE2VID
+from baselines.pie_net import PIE_NET, PIE_NET_LITE
+from baselines.spade_e2vid import SPADE_E2VID
 
-METHODS = {method.name: method for method in (E2VID, E2VID_PLUS, FIRENET, FIRENET_PLUS, SSL_E2VID)}
+METHODS = {
+    method.name: method
+    for method in (
+        *(E2VID, E2VID_PLUS, FIRENET, FIRENET_PLUS, SSL_E2VID),
+        *(SPADE_E2VID, ET_NET, HYPERE2VID, PIE_NET, PIE_NET_LITE),
+    )
+}

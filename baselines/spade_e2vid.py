@@ -66,7 +66,7 @@ class SpadeE2VID(nn.Module):
         return SpadeState((cell0, cell1, cell2, cell3), picture, jnp.array(False)), picture.mean(-1)
 
 
-def guide(grid: Float[Array, "h w b"], state: SpadeState) -> tuple[Float[Array, "h w b"], Float[Array, "h w {PLANES}"]]:
+def guide(grid: Float[Array, "h w b"], state: SpadeState) -> tuple[Float[Array, "h w b"], Float[Array, "h w 3"]]:
     """The grid that the network sees, and the picture that steers its way up: the last one, or for the first window the
     first bins of the grid, brought to 0 .. 1.
 
@@ -98,7 +98,7 @@ class UpLayer(nn.Module):
 
     @nn.compact
     def __call__(
-        self, x: Float[Array, "h w c"], picture: Float[Array, "h2 w2 {PLANES}"]
+        self, x: Float[Array, "h w c"], picture: Float[Array, "h2 w2 3"]
     ) -> Float[Array, "2*h 2*w {self.channels}"]:
         x = pixel_shuffle(conv(4 * self.channels, 3, bias=False, name="conv0")(x))
         return nn.relu(Spade(self.channels, name="norm")(x, picture))
@@ -113,7 +113,7 @@ class Spade(nn.Module):
 
     @nn.compact
     def __call__(
-        self, x: Float[Array, "h w {self.channels}"], picture: Float[Array, "h2 w2 {PLANES}"]
+        self, x: Float[Array, "h w {self.channels}"], picture: Float[Array, "h2 w2 3"]
     ) -> Float[Array, "h w {self.channels}"]:
         step = picture.shape[0] // x.shape[0]
         small = picture[::step, ::step]  # PyTorch's "nearest" takes the first pixel of each block, not the middle one

@@ -38,15 +38,14 @@ def test_each_event_is_shared_by_the_two_bins_nearest_in_time(bins: int, kind: t
 
 
 def test_no_events_give_zeros_and_one_event_the_first_bin():
-    nothing = voxel_grid(*(part[:0] for part in events(1)), 5, 6, 7)
-    assert nothing.shape == (6, 7, 5) and not nothing.any()
     x, y, t, p = events(1)
+    nothing = voxel_grid(x[:0], y[:0], t[:0], p[:0], 5, 6, 7)
+    assert nothing.shape == (6, 7, 5) and not nothing.any()
     grid = voxel_grid(x, y, t, p, 5, 6, 7)
     assert grid[y[0], x[0], 0] == p[0] and np.count_nonzero(grid) == 1
 
 
 def test_events_of_one_time_are_spread_evenly():
-    x, y, _, _ = events(5)
     grid = voxel_grid(np.arange(5), np.zeros(5, int), np.zeros(5), np.ones(5, int), 5, 6, 7)
     np.testing.assert_allclose(grid[0, :5], np.eye(5))
 
@@ -54,7 +53,8 @@ def test_events_of_one_time_are_spread_evenly():
 @pytest.mark.parametrize("kind", KINDS)
 def test_non_zero_cells_are_brought_to_mean_0_and_deviation_1(kind: type):
     with jax.enable_x64(kind == np.float64):
-        grid = voxel_grid(*(events(60)), 5, 6, 7).astype(kind)
+        x, y, t, p = events(60)
+        grid = voxel_grid(x, y, t, p, 5, 6, 7).astype(kind)
         after = np.asarray(normalised(jnp.asarray(grid)))
         assert after.dtype == kind and not after[grid == 0].any()
         np.testing.assert_allclose([after[grid != 0].mean(), after[grid != 0].std()], [0, 1], atol=1e-5)
@@ -66,19 +66,19 @@ def test_non_zero_cells_are_brought_to_mean_0_and_deviation_1(kind: type):
 def test_grids_are_those_of_evreal_to_the_bit(shared: Path):
     about = json.loads((shared / "parity/fixtures/voxel_grids.json").read_text())["reference_f32_vs_f64"]
     with np.load(shared / "parity/fixtures/voxel_grids.npz") as numbers:
-        where, p = (numbers["in/x"], numbers["in/y"]), numbers["in/p"]
+        x, y, p = (numbers[f"in/{name}"] for name in "xyp")
         for bins in (5, 8):
             name = f"out/evreal_voxel_{bins}bins"
             for kind in KINDS:
-                grid = voxel_grid(*where, numbers["in/t_float32"].astype(kind), p, bins, 48, 64).transpose(2, 0, 1)
+                grid = voxel_grid(x, y, numbers["in/t_float32"].astype(kind), p, bins, 48, 64).transpose(2, 0, 1)
                 # In float32 the distance from the float64 run is that of EVREAL's own float32 run, to the last digit.
                 expected = about[name]["max_abs"] if kind == np.float32 else 0.0
                 assert np.abs(grid - numbers[name]).max() == expected
         with jax.enable_x64(True):
-            grid = voxel_grid(*where, numbers["in/t_float32"].astype(np.float64), p, 5, 48, 64)
+            grid = voxel_grid(x, y, numbers["in/t_float32"].astype(np.float64), p, 5, 48, 64)
             after = np.asarray(normalised(jnp.asarray(grid))).transpose(2, 0, 1)
         np.testing.assert_allclose(after, numbers["out/evreal_voxel_5bins_normalised"], atol=1e-12)
-        same = voxel_grid(*(part[:40] for part in where), np.zeros(40), p[:40], 5, 48, 64).transpose(2, 0, 1)
+        same = voxel_grid(x[:40], y[:40], np.zeros(40), p[:40], 5, 48, 64).transpose(2, 0, 1)
         np.testing.assert_allclose(same, numbers["out/evreal_voxel_5bins_same_time_first40"], atol=1e-12)
 
 

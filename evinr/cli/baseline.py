@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float, Shaped
 from rich.console import Console
 
+from baselines import installed
 from baselines.checkpoints import Model, load
 from baselines.colour import colour_pictures
 from baselines.method import Method
@@ -43,10 +44,8 @@ def run(command: Baseline) -> int:
 
 def loaded(name: str, weights: Path | None) -> Model:
     """The method with its weights: those given, or those of an installed package. Raises InputError where there are none."""
-    if weights is None and name.startswith("pie-net"):
-        from baselines.installed import pie_net_weights
-
-        weights = pie_net_weights(name == "pie-net-lite")
+    if weights is None and name in installed.PIE_NET_FILES:
+        weights = installed.pie_net_weights(name)
     if weights is None:
         raise InputError(f"{name}: no weights; give --weights FILE ({METHODS[name].weights})")
     return load(name, weights)

@@ -184,7 +184,18 @@ class Evaluate:
             raise ValueError(f"offset is {self.offset}, and must be finite")
 
 
-MethodName = Literal["e2vid", "e2vid+", "firenet", "firenet+", "ssl-e2vid"]
+MethodName = Literal[
+    "e2vid",
+    "e2vid+",
+    "firenet",
+    "firenet+",
+    "ssl-e2vid",
+    "spade-e2vid",
+    "et-net",
+    "hypere2vid",
+    "pie-net",
+    "pie-net-lite",
+]
 """The names of `baselines.methods.METHODS`, which cannot be imported here: they bring flax."""
 
 

@@ -128,7 +128,9 @@ def tell(console: Console, protocol: Protocol, said: str) -> None:
 def table(console: Console, evaluations: Mapping[str, Evaluation]) -> None:
     """Print a row a metric, a column a method: means with their 95 % intervals; and what was assumed."""
     names = [name for name in METRICS if any(name in evaluation.means for evaluation in evaluations.values())]
-    shown = Table("", *evaluations, box=None, pad_edge=False)
+    shown = Table("", box=None, pad_edge=False)
+    for title in evaluations:
+        shown.add_column(title, overflow="fold")  # an interval cut short would be none
     counts = (int(evaluation.scored.sum()) for evaluation in evaluations.values())
     of = (len(evaluation.times) for evaluation in evaluations.values())
     shown.add_row("scored", *(f"{count} of {all}" for count, all in zip(counts, of, strict=True)))
@@ -155,7 +157,7 @@ def _cell(mean: Mean) -> str:
     if mean.value is None:
         return "-"
     digits = 4 if abs(mean.value) < 10 else 2
-    interval = "" if mean.low is None else f" ({mean.low:.{digits}f}-{mean.high:.{digits}f})"
+    interval = "" if mean.low is None else f" ({mean.low:.{digits}f} - {mean.high:.{digits}f})"
     return f"{mean.value:.{digits}f}{interval}"
 
 

@@ -24,7 +24,7 @@ NAMES = (
 EVERY = 3
 
 
-def kept(folder: Path, name: str, every: int) -> dict[str, np.ndarray]:
+def kept(folder: Path, name: str, every: int) -> dict[str, Any]:
     """What a golden file has of a fixture, with every so many-th row and column of states."""
     manifest = json.loads((folder / f"{name}.json").read_text())
     entries = [entry[:2] for entry in manifest["state_dict"] if entry[2] == "float32"]
