@@ -7,7 +7,7 @@ from pathlib import Path
 import imageio.v3 as iio
 import jax
 import numpy as np
-from jaxtyping import Float, Shaped
+from jaxtyping import Float, Float64, Shaped
 from rich.console import Console
 
 from baselines import installed
@@ -27,6 +27,8 @@ from evinr.metrics.normalisation import normalise
 
 COLUMNS = 5
 """Times on the contact sheet."""
+BATCH = 16
+"""Pictures written together."""
 
 
 def run(command: Baseline) -> int:
@@ -152,14 +154,8 @@ def _pictures(
     fps: float,
 ) -> None:
     """`frames/` with the times of each, `video.mp4` and `preview.png`."""
-    (folder / "frames").mkdir()
-    with (folder / "frames" / "images.txt").open("w") as index:
-        for place, (time, frame) in enumerate(zip(windows.times, frames, strict=True)):
-            name = f"frame_{place:08d}.png"
-            iio.imwrite(folder / "frames" / name, report.bytes_of(_unit(frame)))
-            index.write(f"{time:.9f} {name}\n")
-    with report.progress(console, "video", len(frames)) as advance:
-        report.video(folder / "video.mp4", _batches(frames), fps, advance)
+    with report.progress(console, "pictures", len(frames)) as advance:
+        report.video(folder / "video.mp4", _written(folder / "frames", windows.times, frames), fps, advance)
     chosen = np.unique(np.linspace(0, len(frames) - 1, COLUMNS + 1).round().astype(int))[1:]
     chosen = chosen if chosen.size else np.array([0])
     times = windows.times[chosen]
@@ -171,9 +167,19 @@ def _pictures(
     report.contact_sheet(folder / "preview.png", times.tolist(), rows)
 
 
-def _batches(frames: Shaped[np.ndarray, "n h w *c"]) -> Iterator[np.ndarray]:
-    for start in range(0, len(frames), 16):
-        yield _unit(frames[start : start + 16])
+def _written(
+    folder: Path, times: Float64[np.ndarray, " n"], frames: Shaped[np.ndarray, "n h w *c"]
+) -> Iterator[Float[np.ndarray, "k h w *c"]]:
+    """The frames as they are shown, some at a time, each written to the folder before."""
+    folder.mkdir()
+    with (folder / "images.txt").open("w") as index:
+        for start in range(0, len(frames), BATCH):
+            shown = _unit(frames[start : start + BATCH])
+            for place, picture in enumerate(report.bytes_of(shown), start):
+                name = f"frame_{place:08d}.png"
+                iio.imwrite(folder / name, picture)
+                index.write(f"{times[place]:.9f} {name}\n")
+            yield shown
 
 
 def _unit(frames: Shaped[np.ndarray, "*s"]) -> Float[np.ndarray, "*s"]:
