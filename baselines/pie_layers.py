@@ -25,7 +25,9 @@ class Conv(nn.Module):
         shape = (self.kernel, self.kernel, few, self.channels)
         kernel = self.param("kernel", nn.initializers.lecun_normal(), shape, x.dtype)
         bias = self.param("bias", nn.initializers.zeros, (self.channels,), x.dtype)
-        kernel = kernel if weights is None else kernel * weights[None, None, :, None]  # fewer numbers than the picture has
+        kernel = (
+            kernel if weights is None else kernel * weights[None, None, :, None]
+        )  # fewer numbers than the picture has
         if self.kernel > 1 and few >= FEW:
             form = ("NHWC", "HWIO", "NHWC")
             out = lax.conv_general_dilated(x[None], kernel, (1, 1), "SAME", dimension_numbers=form)[0]

@@ -7,6 +7,7 @@ where everything was a window ago is known. Held out: other kinds of scenes, wit
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Float32, Float64
 
@@ -115,7 +116,9 @@ def displacement(motion: Motion, frames: Float64[np.ndarray, " n"], side: int) -
 
 def draw(known: list[Sequence], rng: np.random.Generator, count: int, crop: int) -> Chunk:
     """So many of the sequences at random, whole in time, `crop` x `crop` pixels of each, turned over at random."""
-    return Chunk(*map(np.stack, zip(*(_patch(known[rng.integers(len(known))], rng, crop) for _ in range(count)), strict=True)))
+    patches = [_patch(known[rng.integers(len(known))], rng, crop) for _ in range(count)]
+    grids, truth, moved = (jnp.asarray(np.stack(part)) for part in zip(*patches, strict=True))
+    return Chunk(grids, truth, moved)
 
 
 def _patch(
