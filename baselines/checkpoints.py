@@ -62,6 +62,8 @@ def load(name: str, path: Path | str) -> Model:
         checkpoint = torch_file.read(path)
     network, _, complete = find(path, checkpoint, method)
     notes = [*complete.notes]
+    if complete.unused:
+        notes.append(f"{path}: {listed(complete.unused)} not used, as {method.title}'s own code does not use them")
     if checkpoint.stubs:
         notes.append(f"{path}: names {', '.join(checkpoint.stubs)}; nothing of that was looked up or run")
     parameters = sum(v.size for entry, v in complete.entries.items() if not entry.endswith(("_mean", "_var")))

@@ -17,7 +17,8 @@ from baselines.method import Method, Plain, Shapes
 from baselines.pie_layers import Block, Conv, NormalisedLSTM, average, centred, max_pool, resize
 
 UNREAD = tuple(f"model.downs.{scale}.out.mbconv_0." for scale in range(3))
-"""How names of entries begin that the published model.pth has, but that the package's own PIE-Net does not use."""
+"""How names of entries begin that the published model.pth has, trained, but that the package's own PIE-Net does not use: it
+is made without these blocks, and its loader drops what is left over without a word. Here, too, they are not used."""
 
 
 class PieState(NamedTuple):
@@ -107,7 +108,7 @@ PIE_NET = Method(
     normalised=False,
     multiple=1,
     finish="none",
-    unused=tuple(f"model.downs.{scale}.out." for scale in range(3)),
+    unused=UNREAD,
 )
 PIE_NET_LITE = Method(
     name="pie-net-lite",
