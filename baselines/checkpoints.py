@@ -34,7 +34,7 @@ class Model(NamedTuple):
     network: Network
     variables: Variables
     sha256: str
-    """Of the file of weights."""
+    """Of the published file of weights, whether it was converted meanwhile or not."""
     notes: tuple[str, ...]
     """What was assumed of it."""
 
@@ -55,21 +55,23 @@ def load(name: str, path: Path | str) -> Model:
     method, path = METHODS[name], Path(path)
     if path.suffix == ".safetensors":
         stored = safetensors_file.read(path)
+        identity = stored.sources.get("source", stored.sha256)
         checkpoint = Checkpoint(
             stored.entries, {f"model.{key}": v for key, v in stored.options.items()}, (), stored.sha256
         )
     else:
         checkpoint = torch_file.read(path)
+        identity = checkpoint.sha256
     network, _, complete = find(path, checkpoint, method)
     notes = [*complete.notes]
     if complete.unused:
         notes.append(f"{path}: {listed(complete.unused)} not used, as {method.title}'s own code does not use them")
     if checkpoint.stubs:
-        notes.append(f"{path}: names {', '.join(checkpoint.stubs)}; nothing of that was looked up or run")
+        notes.append(f"{path}: its pickle names {', '.join(checkpoint.stubs)}; nothing of that was looked up or run")
     parameters = sum(v.size for entry, v in complete.entries.items() if not entry.endswith(("_mean", "_var")))
     if parameters != method.parameters:
         notes.append(f"{path}: has {parameters:,} parameters, the published {method.title} {method.parameters:,}")
-    return Model(method, network, variables(network, network.bins, complete.entries), checkpoint.sha256, tuple(notes))
+    return Model(method, network, variables(network, network.bins, complete.entries), identity, tuple(notes))
 
 
 def find(path: Path, checkpoint: Checkpoint, method: Method | None = None) -> Found:
@@ -81,13 +83,15 @@ def find(path: Path, checkpoint: Checkpoint, method: Method | None = None) -> Fo
     fitting = {other.name: found for other in METHODS.values() if (found := _fitting(other, shapes, options))}
     name = method.name if method else next(iter(fitting), None)
     if name not in fitting:
+        if fitting and method:
+            held, other = METHODS[next(iter(fitting))].title, " or ".join(fitting)
+            raise InputError(
+                f"{path}: holds {held}, not {method.title}; run {other}, or give the file of {method.title}"
+            )
         wanted = method.title if method else "any network known here"
-        held = (
-            f"it is of {' or '.join(METHODS[name].title for name in fitting)}"
-            if fitting
-            else (f"it holds {listed(sorted(arrays)) or 'no tensors at all'}")
+        raise InputError(
+            f"{path}: no weights of {wanted}, but {listed(sorted(arrays)) or 'no tensors at all'}; give the published file"
         )
-        raise InputError(f"{path}: no weights of {wanted}; {held}: give the published file")
     network = fitting[name]
     known = computed(network) if isinstance(network, UNetRecurrent) else {}
     for entry, values in known.items():

@@ -3,6 +3,7 @@
 import _thread
 import argparse
 import io
+import os
 import sys
 import threading
 from collections.abc import Callable, Sequence
@@ -44,6 +45,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _run(parse(argv), argv)
     except InputError as error:
         return _say(str(error), 1)
+    except BrokenPipeError:  # whoever reads what is said has heard enough, as `head` has
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         return _say(f"{where}{error.strerror or error}; see that it can be written, and that there is space", 1)

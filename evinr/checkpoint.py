@@ -94,6 +94,8 @@ def read_meaning(folder: Path) -> dict[str, Any]:
         raise InputError(f"{folder}: no such folder; give the folder of a run, as `evinr fit` printed it")
     try:
         about = json.loads((folder / "config.json").read_text())
+        if "method" in about:  # baselines' runs, see evinr/cli/baseline_run.py
+            raise InputError(f"{folder}: is a run of {about['method']}, which has no other pictures than its frames/")
         return about | {"config": FitConfig(**about["config"]), "span": Span(*about["span"])}
     except FileNotFoundError:
         raise InputError(f"{folder}: not a run folder, it has no config.json; give one that `evinr fit` made") from None

@@ -77,7 +77,7 @@ def choose(prediction: Prediction, truth: Truth, protocol: Protocol, cut: Cut | 
         raise InputError(
             f"no frame can be scored: the frames go from {wanted[0]:.6f} to {wanted[-1]:.6f} s, the predictions from "
             f"{prediction.span.start:.6f} to {prediction.span.end:.6f} s, and all {near.size} {lack}; if the clocks differ, "
-            "`evinr evaluate` takes --offset"
+            "`evinr evaluate` takes --offset, and pictures of networks are at the frames' times with --windows between-frames"
         )
     if not near.all():
         missing = np.flatnonzero(~near)

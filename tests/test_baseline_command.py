@@ -89,8 +89,8 @@ def test_a_run_has_the_networks_pictures_at_the_frames_times(place: Path, tmp_pa
     ("options", "count", "said"),
     [
         (["--windows", "t-seconds", "--window-seconds", "0.1"], 2, "2 windows of 0.1 s"),
-        (["--windows", "k-events", "--window-events", "500"], None, "windows of 500 events"),
-        (["--skip-frames"], 7, "without camera frames a window is 0.04 s"),
+        (["--window-events", "500"], None, "windows of 500 events"),
+        (["--skip-frames"], 7, "7 windows of 0.04 s, as it has no camera frames"),
     ],
 )
 def test_windows_of_other_kinds(
@@ -149,10 +149,17 @@ def test_runs_are_scored_compared_and_reported(place: Path, tmp_path: Path, caps
     capsys.readouterr()
     assert main(["compare", slider, "--methods", "firenet+", *small]) == 0
     assert "is finished: kept" in capsys.readouterr().out
-    assert main(
-        ["compare", slider, "--methods", "firenet+", *small, "--windows", "t-seconds", "--window-seconds", "0.05"]
-    )
-    assert "is finished: kept" not in capsys.readouterr().out  # (and no picture is within 1 ms of a frame)
+    converted = tmp_path / "fire.safetensors"  # is the same weights
+    assert main(["weights", "convert", str(place / "fire.pth"), str(converted)]) == 0
+    assert main(["compare", slider, "--methods", "firenet+", *small[:3], "firenet+", str(converted)]) == 0
+    assert "is finished: kept" in capsys.readouterr().out
+    before = (tmp_path / "both/firenet+/frames.npy").stat()
+    again = ["compare", slider, "--methods", "firenet+", *small]
+    assert "at other times than the frames" in refused(capsys, *again, "--window-seconds", "0.05")
+    assert "was made with other windows" in refused(capsys, *again, "--window-seconds", "0.05", "--skip-frames")
+    assert "was made with other read" in refused(capsys, *again, "--t-end", "0.2")
+    assert (tmp_path / "both/firenet+/frames.npy").stat() == before
+    assert "is a run of firenet+" in refused(capsys, "render", run, "--times", "0.1")
     page = tmp_path / "page.html"
     assert main(["report", str(run), "--out", str(page)]) == 0
     assert "between-frames" in page.read_text()
@@ -179,7 +186,7 @@ def test_what_is_refused(
     shutil.copytree(slider, run / "recording")
     again = ["baseline", "firenet+", run / "recording", *fire, "--out", tmp_path, "--name", "fire", "--overwrite"]
     assert "holds the recording" in refused(capsys, *again)
-    assert "it is of FireNet+" in refused(capsys, "baseline", "firenet", slider, *fire, *out)
+    assert "holds FireNet+, not FireNet; run firenet+" in refused(capsys, "baseline", "firenet", slider, *fire, *out)
     assert "--weights FILE" in refused(capsys, "baseline", "e2vid", slider, *out)
     monkeypatch.setattr(installed, "pie_net_weights", lambda name: None)
     assert "pip install --no-deps event-pienet" in refused(capsys, "baseline", "pie-net", slider, *out)
@@ -195,11 +202,17 @@ def test_what_is_refused(
 
 
 def test_usage(capsys: pytest.CaptureFixture[str]):
-    for words in (["baseline"], ["baseline", "firenet+"], ["baseline", "nothing", "demo"]):
+    wrong = [["--windows", "k-events", "--window-seconds", "1"], ["--window-events", "5", "--window-seconds", "1"]]
+    wrong += [["--window-events", "0"], ["--window-seconds", "0"], ["--fps", "0"]]
+    some = [["baseline"], ["baseline", "firenet+"], ["baseline", "nothing", "demo"]]
+    for words in (*some, *(["baseline", "firenet+", "demo", *more] for more in wrong)):
         with pytest.raises(SystemExit) as stopped:
             main(words)
         assert stopped.value.code == 2
     capsys.readouterr()
+    with pytest.raises(SystemExit):
+        main(["baseline", "firnet", "demo"])
+    assert "did you mean firenet?" in " ".join(capsys.readouterr().err.split())
     assert main(["baseline", "--list"]) == 0
     told = capsys.readouterr().out
     for method in METHODS.values():

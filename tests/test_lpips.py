@@ -221,7 +221,7 @@ def test_heads_that_are_missing_or_given_twice_are_named(tmp_path: Path, capsys:
 def test_a_checkpoint_of_something_else_is_named_as_such(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     other = publish(tmp_path / "other.pth", {"conv.weight": np.zeros((2, 2), np.float32)})
     assert main(["weights", "convert", str(other), str(tmp_path / "o.safetensors")]) == 1
-    assert "no weights of any network known here; it holds conv.weight" in capsys.readouterr().err
+    assert "no weights of any network known here, but conv.weight" in capsys.readouterr().err
 
 
 def test_the_place_is_checked_before_anything_is_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -1,7 +1,8 @@
 """`evinr baseline`: a published network over a recording, from its published weights to a video."""
 
+import sys
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 import imageio.v3 as iio
@@ -29,33 +30,38 @@ COLUMNS = 5
 """Times on the contact sheet."""
 BATCH = 16
 """Pictures written together."""
+SECONDS = 4.0
+"""A video lasts, if that takes no more than 30 pictures a second and no fewer than one."""
 
 
 def run(command: Baseline) -> int:
     """Run the network, write the run folder, and say where things are; or tell what there is."""
     console = Console(highlight=False, soft_wrap=True, markup=False)
-    if command.method is None or command.source is None:
+    if command.list:
         tell(console)
         return 0
     folder = choose(command)
-    model = loaded(command.method, command.weights)
+    model = loaded(command.method, command.weights, "--weights FILE")
     given = source.read(command.source, command.read, command.seed, console)
     made(command, console, folder, model, given)
     return 0
 
 
-def loaded(name: str, weights: Path | None) -> Model:
-    """The method with its weights: those given, or those of an installed package. Raises InputError where there are none."""
+def loaded(name: str, weights: Path | None, option: str) -> Model:
+    """The method with its weights: those given, or those of an installed package.
+
+    Raises InputError where there are none, which names the `option` that gives them.
+    """
     if weights is None and name in installed.PIE_NET_FILES:
         weights = installed.pie_net_weights(name)
     if weights is None:
-        raise InputError(f"{name}: no weights; give --weights FILE ({METHODS[name].weights})")
+        where = METHODS[name].weights + (f" (into {sys.executable})" if name in installed.PIE_NET_FILES else "")
+        raise InputError(f"{name}: no weights; give {option}: {where}")
     return load(name, weights)
 
 
 def choose(command: Baseline) -> Path:
     """The run's folder. Raises InputError where it exists and may not be replaced, or its name is none."""
-    assert command.source is not None
     name = command.name or f"{source.name_of(command.source)}-{command.method}"
     if Path(name).name != name or name in (".", ".."):
         raise InputError(f"--name {name}: give the name of one folder; --out says where it is")
@@ -80,7 +86,8 @@ def made(command: Baseline, console: Console, folder: Path, model: Model, given:
         with jax.default_matmul_precision(command.precision):
             _write_frames(console, partial, model, given, windows, command)
         frames = np.load(partial / baseline_run.FRAMES, mmap_mode="r")
-        _pictures(console, partial, frames, windows, given, model.method, command.fps)
+        fps = command.fps or min(30.0, max(1.0, len(frames) / SECONDS))
+        _pictures(console, partial, frames, windows, given, model.method, fps)
         about = {"method": model.method.name, "weights": model.sha256, "windows": asdict(how)}
         span = [float(windows.times[0]), float(windows.times[-1])]
         about |= {"bayer": command.bayer, "span": span, "seed": command.seed, "read": asdict(command.read)}
@@ -90,30 +97,38 @@ def made(command: Baseline, console: Console, folder: Path, model: Model, given:
 
 def cut(given: Source, cutting: Cutting, name: str) -> tuple[Windows, Cutting, list[str]]:
     """The windows, how they were cut, and what was assumed. Raises InputError where there are none."""
-    events, truth = given.events, source.times(given)
-    how = cutting.windows or ("between-frames" if truth is not None else "t-seconds")
-    said = (
-        []
-        if cutting.windows or truth is not None
-        else [f"without camera frames a window is {cutting.window_seconds:g} s; --windows says otherwise"]
-    )
-    match how:
-        case "between-frames":
+    events, truth, size = given.events, source.times(given), ""
+    how, said = kind_of(cutting, truth is not None), list[str]()
+    match how.windows:
+        case "k-events":
+            windows, size = of_count(events.t, how.window_events or 0), f"{how.window_events:,} events"
+        case "t-seconds":
+            windows, size = of_seconds(events.t, how.window_seconds or 0.0), f"{how.window_seconds:g} s"
+        case _:
             if truth is None:
                 raise InputError(f"{name}: has no camera frames; pass --windows k-events or t-seconds")
             windows = between_frames(events.t, truth)
-            said.append(f"{len(truth)} windows, each from one frame to the next; the first is empty")
-        case "k-events":
-            windows = of_count(events.t, cutting.window_events)
-            said.append(f"{len(windows.times)} windows of {cutting.window_events:,} events")
-        case "t-seconds":
-            windows = of_seconds(events.t, cutting.window_seconds)
-            said.append(f"{len(windows.times)} windows of {cutting.window_seconds:g} s")
+            said.append(
+                f"{len(truth)} windows, each from one frame to the next; the first is empty, so the first picture shows nothing"
+            )
+    if size:
+        said.append(
+            f"{len(windows.times)} windows of {size}" + ("" if truth is not None else ", as it has no camera frames")
+        )
     if not windows.times.size:
         raise InputError(f"{name}: {events.count} events fill no window; pass a smaller --window-events or -seconds")
-    if how != "between-frames" and windows.end[-1] < events.count:
+    if size and windows.end[-1] < events.count:
         said.append(f"the last {events.count - windows.end[-1]:,} events fill no window and are left out")
-    return windows, replace(cutting, windows=how), said
+    return windows, how, said
+
+
+def kind_of(cutting: Cutting, frames: bool) -> Cutting:
+    """The same, with nothing that is used unset."""
+    if cutting.windows == "k-events" or cutting.window_events is not None:
+        return Cutting("k-events", window_events=cutting.window_events or 10_000)
+    if cutting.windows == "t-seconds" or cutting.window_seconds is not None or not (frames or cutting.windows):
+        return Cutting("t-seconds", window_seconds=cutting.window_seconds or 0.04)
+    return Cutting("between-frames")
 
 
 def _write_frames(

@@ -3,10 +3,10 @@
 import json
 import shlex
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Any, get_args
 
 from rich.console import Console
 
@@ -48,6 +48,7 @@ def run(command: Compare, argv: Sequence[str]) -> int:
         for method in (*PRESET, *get_args(MethodName)):
             if (out / method / "config.json").is_file():
                 shutil.rmtree(out / method)
+    kept = _require_kept(command, out, models, given)
     with parents(out / MARK):
         write_json(out / MARK, about)
     predictions = {}
@@ -55,7 +56,9 @@ def run(command: Compare, argv: Sequence[str]) -> int:
     for method in command.methods:
         console.print(f"\n{method}")
         run = out / method
-        if method in models:
+        if method in kept:
+            console.print(f"{run} is finished: kept")
+        elif method in models:
             _baseline(command, console, run, models[method], given)
         else:
             one = _fit(command, method, out)
@@ -105,32 +108,53 @@ def _models(command: Compare) -> dict[str, Any]:
         return {}
     from evinr.cli import baseline  # brings flax
 
-    return {name: baseline.loaded(name, command.weights.get(cast(MethodName, name))) for name in networks}
+    given = {str(name): path for name, path in command.weights.items()}
+    return {name: baseline.loaded(name, given.get(name), f"--weights {name} FILE") for name in networks}
+
+
+def _require_kept(command: Compare, out: Path, models: Mapping[str, Any], given: source.Source) -> set[str]:
+    """The networks whose runs are there already. Raises InputError, before anything is fitted, where a network's windows
+    cannot be cut or scored, or its run was made otherwise."""
+    if not models:
+        return set()
+    from evinr.cli import baseline, baseline_run
+
+    _, how, _ = baseline.cut(given, command.cutting, command.source)
+    if how.windows != "between-frames" and source.times(given) is not None:
+        raise InputError(
+            f"--windows {how.windows}: pictures of such windows are at other times than the frames they are scored against; "
+            "leave it out, or pass --skip-frames"
+        )
+    kept = set[str]()
+    for name, model in models.items():
+        if not (out / name).exists() or command.overwrite:
+            continue
+        if not baseline_run.is_one(out / name):
+            raise InputError(f"{out / name}: is no run of a network; move it, or pass another --out")
+        about = baseline_run.about(out / name)
+        now = {"weights": model.sha256, "windows": asdict(how), "read": asdict(command.read), "seed": command.seed}
+        for part, value in json.loads(json.dumps(now)).items():
+            if about.get(part) != value:
+                raise InputError(f"{out / name}: was made with other {part}; pass --overwrite, or another --out")
+        kept.add(name)
+    return kept
 
 
 def _baseline(command: Compare, console: Console, run: Path, model: Any, given: source.Source) -> None:
-    """Run a network, unless it was run on the same windows with the same weights."""
-    from evinr.cli import baseline, baseline_run
+    """Run a network."""
+    from evinr.cli import baseline
 
-    name = cast(MethodName, model.method.name)
     one = Baseline(
-        name,
+        model.method.name,
         command.source,
         out=run.parent,
         name=run.name,
+        overwrite=True,
         cutting=command.cutting,
         seed=command.seed,
         read=command.read,
     )
-    if run.exists() and not baseline_run.is_one(run):
-        raise InputError(f"{run}: is no run of a baseline; move it, or pass another --out")
-    if run.exists() and not command.overwrite:
-        about, (_, how, _) = baseline_run.about(run), baseline.cut(given, command.cutting, command.source)
-        now = {"weights": model.sha256, "windows": asdict(how), "read": asdict(command.read), "seed": command.seed}
-        if json.loads(json.dumps(now)) == {part: about.get(part) for part in now}:
-            console.print(f"{run} is finished: kept")
-            return
-    baseline.made(replace(one, overwrite=True), console, run, model, given)
+    baseline.made(one, console, run, model, given)
 
 
 def _others(command: Compare) -> dict[str, tuple[Path, Given]]:

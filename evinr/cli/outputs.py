@@ -64,7 +64,7 @@ def _tell_scores(console: Console, source: Source, result: Reconstruction) -> No
     assert known is not None
     means = evaluate(of_reconstruction(result), known, source.events, ALIGNED).means
     told = ", ".join(f"{METRICS[name].title} {means[name].value:.3f}" for name in ("corr", "ssim", "mse", "replay"))
-    console.print(f"  against the truth: {told} (see `evinr compare`)")
+    console.print(f"  against the truth: {told} (protocol aligned, see `evinr compare`)")
 
 
 def _inner_times(result: Reconstruction) -> np.ndarray:

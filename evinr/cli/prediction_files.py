@@ -45,7 +45,7 @@ def read(path: Path, timestamps: Path | None, values: Values) -> Given:
         if timestamps is not None or values != "auto":
             raise InputError(f"{path}: is a run, which knows its times and values; leave out --timestamps and --values")
         about = baseline_run.about(path)
-        said = (f"the pictures of {about['method']}, finished as its authors do",)
+        said = (f"what {about['method']} made of its windows, {about['windows']['windows']}",)
         return Given(baseline_run.prediction(path), about.get("origin_ns") or 0, said, about["sha256"], about["seed"])
     if path.is_dir():
         if values not in ("auto", "picture"):

@@ -151,8 +151,8 @@ def about(path: Path) -> dict[str, Any]:
     """
     if baseline_run.is_one(path):
         found = baseline_run.about(path)
-        settings = {"weights": f"sha256 {found['weights'][:16]}", "windows": found["windows"]["windows"]}
-        return found | {"settings": settings}
+        named = {"network": found["method"], "weights": f"sha256 {found['weights'][:16]}", "bayer": found["bayer"]}
+        return found | {"settings": named | found["windows"]}
     if not (path / "config.json").is_file():
         return {}
     found = checkpoint.read_meaning(path)

@@ -46,7 +46,13 @@ def convert(command: ConvertWeights) -> int:
 
 def tell(command: ListWeights) -> int:
     """Print all that a checkpoint holds."""
-    checkpoint = torch_file.read(command.source)
+    if command.source.suffix == ".safetensors":
+        stored = safetensors_file.read(command.source)
+        about: dict[str, Plain] = {"architecture": stored.architecture, **stored.options}
+        about |= {f"sha256 of its {role}": sha256 for role, sha256 in stored.sources.items()}
+        checkpoint = Checkpoint(stored.entries, about, (), stored.sha256)
+    else:
+        checkpoint = torch_file.read(command.source)
     for name, values in checkpoint.arrays.items():
         _say(f"{shown(name)}: {values.dtype} {values.shape}")
     for name, value in checkpoint.values.items():

@@ -29,6 +29,8 @@ class Stored(NamedTuple):
     entries: Mapping[str, Float32[np.ndarray, "..."]]
     options: Mapping[str, Plain]
     """Of the architecture, as far as its source stated any."""
+    sources: Mapping[str, str]
+    """The sha256 of the files it was made from, by what each was for."""
     sha256: str
     """Of the file."""
 
@@ -50,12 +52,15 @@ def write(
 
 def read(path: Path) -> Stored:
     """Weights of any architecture. Raises InputError where there is no such file, or it is no file of ours."""
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder; give the file in it")
     if not path.is_file():
         raise InputError(f"{path}: no such file; give one that `evinr weights convert` wrote")
     try:
         with safe_open(path, framework="numpy") as file:
             about = json.loads((file.metadata() or {})[KEY])
-            architecture, options, version = about["architecture"], dict(about.get("options", {})), about["version"]
+            architecture, version = about["architecture"], about["version"]
+            options, sources = dict(about.get("options", {})), dict(about["sha256"])
             entries = {name: file.get_tensor(name) for name in file.keys()}
     except (SafetensorError, ValueError, KeyError, TypeError) as error:
         raise InputError(
@@ -66,7 +71,7 @@ def read(path: Path) -> Stored:
             f"{path}: holds {architecture!r} of version {version!r}, not of version {VERSION}; make it anew with "
             "`evinr weights convert`"
         )
-    return Stored(architecture, entries, options, hashlib.sha256(path.read_bytes()).hexdigest())
+    return Stored(architecture, entries, options, sources, hashlib.sha256(path.read_bytes()).hexdigest())
 
 
 def require(path: Path, stored: Stored, expected: Mapping[str, Mapping[str, tuple[int, ...]]]) -> None:

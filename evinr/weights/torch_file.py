@@ -49,6 +49,8 @@ def read(path: Path) -> Checkpoint:
 
     Raises InputError where there is no such file, or it is damaged or no checkpoint.
     """
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder; give the checkpoint in it")
     if not path.is_file():
         raise InputError(f"{path}: no such file; give a checkpoint of PyTorch, as its publisher has it")
     with path.open("rb") as file, warnings.catch_warnings():
