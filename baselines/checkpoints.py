@@ -1,5 +1,7 @@
 """Published checkpoints, to networks with their weights. What the files hold is never run (evinr/weights)."""
 
+import hashlib
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -27,6 +29,16 @@ COUNTER = "num_batches_tracked"
 """End of the names of entries that no network reads: batches that a normalisation has seen."""
 
 
+READ = ("final_activation",)
+"""The options that shapes do not tell."""
+MOST_ENTRIES = 1000
+"""Of a network; ET-Net has 254. Each takes time before it can be compared."""
+MOST_NUMBERS = 500_000_000
+"""ET-Net has 22 million."""
+LARGEST_KERNEL = 32
+"""Pixels a side; the largest here has 5."""
+
+
 class Model(NamedTuple):
     """A method with its weights."""
 
@@ -34,7 +46,9 @@ class Model(NamedTuple):
     network: Network
     variables: Variables
     sha256: str
-    """Of the published file of weights, whether it was converted meanwhile or not."""
+    """Of the file of weights."""
+    numbers: str
+    """The sha256 of the weights themselves, whether the file was converted or not."""
     notes: tuple[str, ...]
     """What was assumed of it."""
 
@@ -55,23 +69,25 @@ def load(name: str, path: Path | str) -> Model:
     method, path = METHODS[name], Path(path)
     if path.suffix == ".safetensors":
         stored = safetensors_file.read(path)
-        identity = stored.sources.get("source", stored.sha256)
         checkpoint = Checkpoint(
             stored.entries, {f"model.{key}": v for key, v in stored.options.items()}, (), stored.sha256
         )
     else:
         checkpoint = torch_file.read(path)
-        identity = checkpoint.sha256
     network, _, complete = find(path, checkpoint, method)
     notes = [*complete.notes]
     if complete.unused:
         notes.append(f"{path}: {listed(complete.unused)} not used, as {method.title}'s own code does not use them")
     if checkpoint.stubs:
         notes.append(f"{path}: its pickle names {', '.join(checkpoint.stubs)}; nothing of that was looked up or run")
+    parts = (part for entry in sorted(complete.entries) for part in (entry.encode(), complete.entries[entry].tobytes()))
+    numbers = hashlib.sha256(b"".join(parts)).hexdigest()
     parameters = sum(v.size for entry, v in complete.entries.items() if not entry.endswith(("_mean", "_var")))
     if parameters != method.parameters:
         notes.append(f"{path}: has {parameters:,} parameters, the published {method.title} {method.parameters:,}")
-    return Model(method, network, variables(network, network.bins, complete.entries), identity, tuple(notes))
+    return Model(
+        method, network, variables(network, network.bins, complete.entries), checkpoint.sha256, numbers, tuple(notes)
+    )
 
 
 def find(path: Path, checkpoint: Checkpoint, method: Method | None = None) -> Found:
@@ -100,12 +116,20 @@ def find(path: Path, checkpoint: Checkpoint, method: Method | None = None) -> Fo
         ):
             raise InputError(f"{path}: {entry} is not what {name} computes; it is of another version of the network")
     only = {path: checkpoint._replace(arrays={entry: array for entry, array in arrays.items() if entry not in known})}
-    complete = matched(name, Architecture(entries(network, network.bins), METHODS[name].unused, {}), only)
+    complete = matched(
+        name if method else " or ".join(fitting),
+        Architecture(entries(network, network.bins), METHODS[name].unused, {}),
+        only,
+    )
     return Found(network, options, complete)
 
 
 def _fitting(method: Method, shapes: Shapes, options: Mapping[str, Plain]) -> Network | None:
     """The method's network, if it can be made of these sizes, which may be a stranger's."""
+    kernels = [side for shape in shapes.values() if len(shape) == 4 for side in shape[2:]]
+    numbers = sum(map(math.prod, shapes.values()))  # of an expanded tensor more than the file has
+    if len(shapes) > MOST_ENTRIES or max(kernels, default=0) > LARGEST_KERNEL or numbers > MOST_NUMBERS:
+        return None
     try:
         network = method.network(shapes, options)
         if network is not None:
@@ -120,5 +144,5 @@ def _options(values: Mapping[str, Plain]) -> dict[str, Plain]:
     for start in SETTINGS:
         found = {name.removeprefix(start): value for name, value in values.items() if name.startswith(start)}
         if found:
-            return found
+            return {name: value for name, value in found.items() if name in READ and isinstance(value, str)}
     return {}

@@ -1,6 +1,7 @@
-"""Colour from a mosaic sensor, as rpg_e2vid makes it (Scheerlinck et al., "CED: Color Event Camera Dataset", CVPRW 2019,
-section 4): a network sees each of the four half-resolution planes, and the whole mosaic as if it were gray; the planes
-give the colour, the whole gives the lightness.
+"""Colour from a mosaic sensor (Scheerlinck et al., "CED: Color Event Camera Dataset", CVPRW 2019, section 4): a network sees
+each of the four half-resolution planes, and the whole mosaic as if it were gray; the planes give the colour, the whole
+gives the lightness. As EVREAL's ColorNet, which merges as rpg_e2vid does; rpg_e2vid itself pads by reflection, and sharpens
+each picture (an unsharp mask of 0.3) before it merges.
 """
 
 from collections.abc import Iterator

@@ -62,5 +62,7 @@ class Method(NamedTuple):
     finish: Literal["none", "robust", "exprobust"]
     """What is done to a picture, EVREAL's `post_process_norm`: nothing, a stretch from its 1st to its 99th percentile, or
     the exponential and then that stretch."""
+    smallest: int = 1
+    """Rows and columns that it takes at least."""
     unused: tuple[str, ...] = ()
     """Beginnings of the names of entries that its published file has and that the network does without."""

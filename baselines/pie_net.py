@@ -108,6 +108,7 @@ PIE_NET = Method(
     normalised=False,
     multiple=1,
     finish="none",
+    smallest=20,
     unused=UNREAD,
 )
 PIE_NET_LITE = Method(
@@ -121,4 +122,5 @@ PIE_NET_LITE = Method(
     normalised=False,
     multiple=1,
     finish="none",
+    smallest=4,
 )

@@ -94,7 +94,9 @@ def of_checkpoint(shapes: Shapes, options: Mapping[str, Plain]) -> UNetRecurrent
     head = shapes.get(f"{ROOT}.head.conv2d.weight")
     if head is None:
         return None
-    final = "sigmoid" if options.get("final_activation") == "sigmoid" else "none"
+    final = options.get("final_activation") or "none"
+    if final not in ("none", "sigmoid"):
+        raise ValueError(f"final activation {final}")
     return UNetRecurrent(
         bins=head[1],
         channels=head[0],

@@ -27,7 +27,8 @@ def voxel_grid(
     the last one. No events give zeros.
 
     The grid has the type of `t`, seconds. EVREAL counts them from the window's first event and has them in float32; sums
-    are taken in the order of the events, as PyTorch takes them, so that in float32 the grid is EVREAL's to the bit.
+    are taken in the order of the events, as PyTorch takes them, so that in float32 the grid is EVREAL's to the bit, but for
+    windows of one time.
     """
     grid = np.zeros((height, width, bins), t.dtype)
     if not t.size:

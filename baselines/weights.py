@@ -36,7 +36,8 @@ def to_entries(variables: Variables) -> dict[str, Float[np.ndarray, "..."]]:
 
 def _flat(network: Network, bins: int) -> dict[tuple[str, ...], Any]:
     """Shapes of the variables by path; 32 pixels a side are enough for any network here."""
-    grid, state = jnp.zeros((32, 32, bins)), network.initial(32, 32, jnp.dtype(jnp.float32))
+    grid = jax.ShapeDtypeStruct((32, 32, bins), jnp.float32)  # no memory, whatever sizes a file states
+    state = jax.eval_shape(lambda: network.initial(32, 32, jnp.dtype(jnp.float32)))
     return cast(dict[tuple[str, ...], Any], flatten_dict(jax.eval_shape(network.init, jax.random.key(0), grid, state)))
 
 

@@ -28,9 +28,14 @@ def between_frames(t: Float64[np.ndarray, " e"], frames: Float64[np.ndarray, " n
 
 
 def of_count(t: Float64[np.ndarray, " e"], count: int) -> Windows:
-    """As many events in each, a picture at the time of the last of them. Events that fill no window are left out."""
+    """As many events in each, a picture at the time of the last of them. Events that fill no window are left out.
+
+    Windows that end at one time are joined, so that times rise.
+    """
+    count = min(count, t.size + 1)
     end = np.arange(count, t.size + 1, count)
-    return Windows(end - count, end, t[end - 1])
+    end = end[np.append(np.diff(t[end - 1]) > 0, True)[: end.size]]
+    return Windows(np.concatenate([[0], end[:-1]]).astype(end.dtype)[: end.size], end, t[end - 1])
 
 
 def of_seconds(t: Float64[np.ndarray, " e"], seconds: float) -> Windows:

@@ -27,6 +27,8 @@ pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptio
 
 HEIGHT, WIDTH = 24, 32
 TIMES = np.arange(0.02, 0.3, 0.05)
+RNG = np.random.default_rng(0)
+FIRE = {name: 0.1 * RNG.standard_normal(shape, np.float32) for name, shape in entries(FireNet(5, 16, PLUS), 5).items()}
 
 
 @pytest.fixture(scope="module")
@@ -42,9 +44,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         iio.imwrite(root / "slider" / name, np.rint(255 * np.exp(scene(time))).astype(np.uint8))
         lines.append(f"{time:.9f} {name}\n")
     (root / "slider/images.txt").write_text("".join(lines))
-    rng = np.random.default_rng(0)
-    needed = entries(FireNet(5, 16, PLUS), 5)
-    publish(root / "fire.pth", {name: 0.1 * rng.standard_normal(shape, np.float32) for name, shape in needed.items()})
+    publish(root / "fire.pth", FIRE)
     return root
 
 
@@ -82,7 +82,13 @@ def test_a_run_has_the_networks_pictures_at_the_frames_times(place: Path, tmp_pa
     assert len(iio.imread(run / "video.mp4")) == len(TIMES)
     about = json.loads((run / "config.json").read_text())
     assert about["method"] == "firenet+" and about["windows"]["windows"] == "between-frames"
-    assert about["weights"] == model.sha256 and about["sha256"] and about["version"]
+    assert (
+        about["weights"] == model.sha256
+        and about["numbers"] == model.numbers
+        and about["precision"] == "float32"
+        and about["sha256"]
+        and about["version"]
+    )
 
 
 @pytest.mark.parametrize(
@@ -156,9 +162,17 @@ def test_runs_are_scored_compared_and_reported(place: Path, tmp_path: Path, caps
     before = (tmp_path / "both/firenet+/frames.npy").stat()
     again = ["compare", slider, "--methods", "firenet+", *small]
     assert "at other times than the frames" in refused(capsys, *again, "--window-seconds", "0.05")
-    assert "was made with other windows" in refused(capsys, *again, "--window-seconds", "0.05", "--skip-frames")
-    assert "was made with other read" in refused(capsys, *again, "--t-end", "0.2")
+    assert "was made with another windows" in refused(capsys, *again, "--window-seconds", "0.05", "--skip-frames")
+    assert "was made with another read" in refused(capsys, *again, "--t-end", "0.2")
     assert (tmp_path / "both/firenet+/frames.npy").stat() == before
+    other = publish(tmp_path / "other.pth", {name: values * 2 for name, values in FIRE.items()})
+    assert "was made with another weights" in refused(capsys, *again[:-1], other)
+    shutil.copytree(run, tmp_path / "spare")
+    for option, said in (("--bayer", "bayer"), ("--precision", "precision")):
+        shutil.rmtree(tmp_path / "both/firenet+")
+        value = {"--bayer": "rggb", "--precision": "bfloat16"}[option]
+        shutil.move(baseline(place, tmp_path / said, option, value), tmp_path / "both/firenet+")
+        assert f"was made with another {said}" in refused(capsys, *again)
     assert "is a run of firenet+" in refused(capsys, "render", run, "--times", "0.1")
     page = tmp_path / "page.html"
     assert main(["report", str(run), "--out", str(page)]) == 0
@@ -181,11 +195,15 @@ def test_what_is_refused(
     mine = ["baseline", "firenet+", slider, *fire, "--out", tmp_path]
     assert "exists already" in refused(capsys, *mine, "--name", "fire")
     (tmp_path / "mine").mkdir()
-    assert "is no run of a baseline" in refused(capsys, *mine, "--name", "mine", "--overwrite")
+    assert "is no run of a network" in refused(capsys, *mine, "--name", "mine", "--overwrite")
     assert "one folder" in refused(capsys, *mine, "--name", "a/b")
     shutil.copytree(slider, run / "recording")
     again = ["baseline", "firenet+", run / "recording", *fire, "--out", tmp_path, "--name", "fire", "--overwrite"]
-    assert "holds the recording" in refused(capsys, *again)
+    assert "holds recording, which is not of the run" in refused(capsys, *again)
+    shutil.move(run / "recording", tmp_path / "moved")
+    shutil.copy(place / "fire.pth", run)
+    inside = ["baseline", "firenet+", slider, "--weights", run / "fire.pth", "--out", tmp_path, "--name", "fire"]
+    assert "holds fire.pth" in refused(capsys, *inside, "--overwrite") and (run / "fire.pth").is_file()
     assert "holds FireNet+, not FireNet; run firenet+" in refused(capsys, "baseline", "firenet", slider, *fire, *out)
     assert "--weights FILE" in refused(capsys, "baseline", "e2vid", slider, *out)
     monkeypatch.setattr(installed, "pie_net_weights", lambda name: None)
@@ -194,6 +212,14 @@ def test_what_is_refused(
     assert "fill no window" in refused(capsys, "baseline", "firenet+", slider, *fire, *out, *many)
     no_frames = ["--skip-frames", "--windows", "between-frames"]
     assert "has no camera frames" in refused(capsys, "baseline", "firenet+", slider, *fire, *out, *no_frames)
+    monkeypatch.setitem(METHODS, "firenet+", METHODS["firenet+"]._replace(smallest=30))
+    assert "32 x 24 pixels; FireNet+ takes 30 x 30 or more" in refused(
+        capsys, "baseline", "firenet+", slider, *fire, *out
+    )
+    monkeypatch.setitem(METHODS, "firenet+", METHODS["firenet+"]._replace(smallest=1))
+    assert "more than 1,000,000 windows" in refused(
+        capsys, "baseline", "firenet+", slider, *fire, *out, "--window-seconds", "1e-12"
+    )
     small = refused(capsys, "baseline", "firenet+", slider, *fire, *out, "--height", "10", "--width", "10")
     assert "outside" in small or "sensor" in small
     unused = refused(capsys, "compare", slider, "--methods", "evinr", "--weights", "firenet", place / "fire.pth", *out)

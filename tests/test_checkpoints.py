@@ -52,6 +52,23 @@ def test_every_method_says_what_it_is():
         assert method.name == name and method.paper and method.weights and method.licence and method.parameters > 1e4
 
 
+def test_before_and_after_are_evreals():
+    """EVREAL's config/method/*.json and eval.py, and PIE-Net's own configurations for it."""
+    told = {name: (method.normalised, method.multiple, method.finish) for name, method in METHODS.items()}
+    assert told == {
+        "e2vid": (True, 8, "robust"),
+        "e2vid+": (False, 8, "none"),
+        "firenet": (True, 16, "none"),
+        "firenet+": (False, 1, "none"),
+        "ssl-e2vid": (False, 8, "exprobust"),
+        "spade-e2vid": (False, 8, "none"),
+        "et-net": (False, 8, "none"),
+        "hypere2vid": (False, 8, "none"),
+        "pie-net": (False, 1, "none"),
+        "pie-net-lite": (False, 1, "none"),
+    }
+
+
 def test_variables_and_entries_are_inverse():
     network = FireNet(5, 16, PLUS)
     back = to_entries(variables(network, 5, FIRE))
@@ -87,7 +104,7 @@ def test_converted_weights_are_the_same(tmp_path: Path, capsys: pytest.CaptureFi
     [("model",), ("config", "model"), ("config", "_config", "arch", "args", "unet_kwargs")],
 )
 def test_options_are_taken_from_the_checkpoint(where: tuple[str, ...], tmp_path: Path):
-    options: Any = {"num_bins": 5, "final_activation": "sigmoid", "norm": None}
+    options: Any = {"num_bins": 5, "final_activation": "sigmoid", "norm": None, "name": b"bytes"}
     for key in reversed(where):
         options = {key: options}
     path = publish(tmp_path / "model.pth", {"state_dict": random(SMALL_UNET), **options})
@@ -133,6 +150,35 @@ def test_odd_sizes_are_refused_in_one_line(data: st.DataObject):
         return
     with pytest.raises(InputError, match="model.pth: "):
         find(Path("model.pth"), Checkpoint(arrays, {}, (), ""))
+
+
+def expanded(**sizes: tuple[int, ...]) -> dict[str, np.ndarray]:
+    """Entries of FireNet+, some of other sizes, which take no memory."""
+    sizes = {name.replace("__", "."): size for name, size in sizes.items()}
+    return {name: np.broadcast_to(np.float32(1), sizes.get(name, values.shape)) for name, values in FIRE.items()}
+
+
+@pytest.mark.parametrize(
+    "arrays",
+    [
+        expanded(head__conv2d__weight=(16, 10**9, 3, 3)),
+        expanded(head__conv2d__weight=(10**9, 5, 3, 3)),
+        {f"unetrecurrent.resblocks.{place}.conv1.bias": np.zeros(1, np.float32) for place in range(20_000)}
+        | {"unetrecurrent.head.conv2d.weight": np.zeros((2, 5, 3, 3), np.float32)},
+        {
+            "unetrecurrent.head.conv2d.weight": np.zeros((2, 5, 201, 201), np.float32),
+            "unetrecurrent.decoders.0.dynamic_conv.bias": np.zeros(2, np.float32),
+        },
+    ],
+)
+def test_huge_sizes_are_refused_at_once(arrays: dict[str, np.ndarray]):
+    with pytest.raises(InputError, match="model.pth: "):
+        find(Path("model.pth"), Checkpoint(arrays, {}, (), ""))
+
+
+def test_an_unknown_activation_is_refused(tmp_path: Path):
+    path = publish(tmp_path / "model.pth", {"state_dict": random(SMALL_UNET), "model": {"final_activation": "tanh"}})
+    assert "not E2VID+" in refused("e2vid+", path)
 
 
 def test_weights_of_another_network_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -96,7 +96,9 @@ def test_windows_of_as_many_events():
     windows = of_count(T, 3)
     assert windows.first.tolist() == [0, 3] and windows.end.tolist() == [3, 6]
     assert windows.times.tolist() == [0.2, 0.5]
-    assert of_count(T, 8).times.size == 0
+    assert of_count(T, 8).times.size == of_count(T, 10**30).times.size == 0
+    one = of_count(T, 1)  # the two events of one time are one window
+    assert one.times.tolist() == [0.0, 0.1, 0.2, 0.3, 0.5, 0.9] and one.first.tolist() == [0, 1, 2, 4, 5, 6]
 
 
 def test_windows_of_as_many_seconds():

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import imageio.v3 as iio
 import jax
@@ -17,13 +18,14 @@ from baselines.colour import colour_pictures
 from baselines.method import Method
 from baselines.methods import METHODS
 from baselines.runner import pictures
-from baselines.windows import Windows, between_frames, of_count, of_seconds
+from baselines.windows import Windows
 from evinr import report
 from evinr.cli import baseline_run, source
 from evinr.cli.commands import Baseline, Cutting
+from evinr.cli.cutting import cut, require_fit
 from evinr.cli.source import Source
 from evinr.events import InputError
-from evinr.files import resolved, whole, whole_folder, write_json
+from evinr.files import whole, whole_folder, write_json
 from evinr.metrics.normalisation import normalise
 
 COLUMNS = 5
@@ -68,16 +70,15 @@ def choose(command: Baseline) -> Path:
     folder = command.out / name
     if folder.exists() and not command.overwrite:
         raise InputError(f"{folder}: exists already; pass --overwrite or another --name")
-    if folder.exists() and not baseline_run.is_one(folder):
-        raise InputError(f"{folder}: is no run of a baseline; pass another --name or --out")
-    if folder.exists() and resolved(Path(command.source)).is_relative_to(resolved(folder)):
-        raise InputError(f"{folder}: holds the recording itself; pass another --name or --out")
+    if folder.exists():
+        baseline_run.require_replaceable(folder)
     return folder
 
 
 def made(command: Baseline, console: Console, folder: Path, model: Model, given: Source) -> None:
     """Run the network over a source that was read, into a folder that `choose` chose."""
-    windows, how, said = cut(given, command.cutting, str(command.source))
+    windows, how, said = cut(given, command.cutting, command.source)
+    require_fit(model.method, given, command.bayer is not None, command.source)
     console.print(f"{model.method.title} on {given.about['source']} ({given.about['format']})")
     assumptions = [*given.about["assumptions"], *model.notes, *said]
     for assumption in assumptions:
@@ -88,47 +89,16 @@ def made(command: Baseline, console: Console, folder: Path, model: Model, given:
         frames = np.load(partial / baseline_run.FRAMES, mmap_mode="r")
         fps = command.fps or min(30.0, max(1.0, len(frames) / SECONDS))
         _pictures(console, partial, frames, windows, given, model.method, fps)
-        about = {"method": model.method.name, "weights": model.sha256, "windows": asdict(how)}
-        span = [float(windows.times[0]), float(windows.times[-1])]
-        about |= {"bayer": command.bayer, "span": span, "seed": command.seed, "read": asdict(command.read)}
-        write_json(partial / "config.json", about | given.about | {"assumptions": assumptions})
+        about = made_with(command, model, how) | {"weights": model.sha256}
+        about |= {"span": [float(windows.times[0]), float(windows.times[-1])]} | given.about
+        write_json(partial / "config.json", about | {"assumptions": assumptions})
     console.print(f"video    {folder / 'video.mp4'}\npreview  {folder / 'preview.png'}\nframes   {folder / 'frames'}")
 
 
-def cut(given: Source, cutting: Cutting, name: str) -> tuple[Windows, Cutting, list[str]]:
-    """The windows, how they were cut, and what was assumed. Raises InputError where there are none."""
-    events, truth, size = given.events, source.times(given), ""
-    how, said = kind_of(cutting, truth is not None), list[str]()
-    match how.windows:
-        case "k-events":
-            windows, size = of_count(events.t, how.window_events or 0), f"{how.window_events:,} events"
-        case "t-seconds":
-            windows, size = of_seconds(events.t, how.window_seconds or 0.0), f"{how.window_seconds:g} s"
-        case _:
-            if truth is None:
-                raise InputError(f"{name}: has no camera frames; pass --windows k-events or t-seconds")
-            windows = between_frames(events.t, truth)
-            said.append(
-                f"{len(truth)} windows, each from one frame to the next; the first is empty, so the first picture shows nothing"
-            )
-    if size:
-        said.append(
-            f"{len(windows.times)} windows of {size}" + ("" if truth is not None else ", as it has no camera frames")
-        )
-    if not windows.times.size:
-        raise InputError(f"{name}: {events.count} events fill no window; pass a smaller --window-events or -seconds")
-    if size and windows.end[-1] < events.count:
-        said.append(f"the last {events.count - windows.end[-1]:,} events fill no window and are left out")
-    return windows, how, said
-
-
-def kind_of(cutting: Cutting, frames: bool) -> Cutting:
-    """The same, with nothing that is used unset."""
-    if cutting.windows == "k-events" or cutting.window_events is not None:
-        return Cutting("k-events", window_events=cutting.window_events or 10_000)
-    if cutting.windows == "t-seconds" or cutting.window_seconds is not None or not (frames or cutting.windows):
-        return Cutting("t-seconds", window_seconds=cutting.window_seconds or 0.04)
-    return Cutting("between-frames")
+def made_with(command: Baseline, model: Model, how: Cutting) -> dict[str, Any]:
+    """What the pictures of a recording depend on, as `config.json` has it."""
+    about = {"method": model.method.name, "numbers": model.numbers, "windows": asdict(how), "bayer": command.bayer}
+    return about | {"precision": command.precision, "seed": command.seed, "read": asdict(command.read)}
 
 
 def _write_frames(
@@ -140,7 +110,6 @@ def _write_frames(
         shape, kind = (count, events.height, events.width), "<f4"
         batches = (normalise(batch, model.method.finish) for batch in pictures(model, events, windows))
     else:
-        _require_colour(command, model.method, events.height, events.width)
         shape, kind = (count, events.height, events.width, 3), "|u1"
         batches = colour_pictures(model, events, windows, command.bayer)
     with whole(folder / baseline_run.FRAMES) as partial, partial.open("wb") as file:
@@ -150,13 +119,6 @@ def _write_frames(
                 file.write(np.ascontiguousarray(batch, kind).tobytes())
                 advance(len(batch))
     (folder / baseline_run.TIMES).write_text("".join(f"{time:.9f}\n" for time in windows.times))
-
-
-def _require_colour(command: Baseline, method: Method, height: int, width: int) -> None:
-    if height % 2 or width % 2:
-        raise InputError(f"{command.source}: {width} x {height}: a mosaic has even sides; leave out --bayer")
-    if method.finish == "exprobust":
-        raise InputError(f"--bayer: {method.title} gives log intensity, from which colour is not merged; leave it out")
 
 
 def _pictures(

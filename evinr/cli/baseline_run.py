@@ -15,6 +15,18 @@ FRAMES, TIMES = "frames.npy", "frames.txt"
 """Pictures as a metric gets them, float32 (n, H, W), not clipped, or uint8 (n, H, W, 3); and the time of each, a line each."""
 
 
+WHOLE = frozenset({FRAMES, TIMES, "frames", "config.json", "preview.png", "video.mp4"})
+"""All that a run has."""
+
+
+def require_replaceable(folder: Path) -> None:
+    """Raises InputError unless a folder is such a run and holds nothing else: a recording, weights, somebody's notes."""
+    if not is_one(folder):
+        raise InputError(f"{folder}: is no run of a network; pass another --name or --out")
+    if others := sorted({file.name for file in folder.iterdir()} - WHOLE):
+        raise InputError(f"{folder}: holds {others[0]}, which is not of the run; move it, or pass another --name")
+
+
 def is_one(folder: Path) -> bool:
     """Whether a folder is such a run."""
     return (folder / FRAMES).is_file() and (folder / "config.json").is_file() and "method" in _read(folder)

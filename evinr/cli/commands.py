@@ -263,7 +263,7 @@ class Baseline:
     overwrite: bool = False
     """Replace the run if it exists."""
     bayer: Bayer | None = None
-    """Colours of the sensor's 2 x 2 cells: reconstruct in colour, as rpg_e2vid does. Unset: gray."""
+    """Colours of the sensor's 2 x 2 cells: reconstruct in colour, as EVREAL does, merged as rpg_e2vid merges. Unset: gray."""
     fps: float | None = None
     """Frames per second at which video.mp4 is played; unset, 30, or as few as make it last 4 s."""
     precision: Literal["float32", "tensorfloat32", "bfloat16"] = "float32"

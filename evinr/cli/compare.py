@@ -3,15 +3,15 @@
 import json
 import shlex
 import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
 from rich.console import Console
 
-from evinr.cli import fit, prediction_files, run_folder, scoring, side_by_side, source
-from evinr.cli.commands import PRESETS, Baseline, Compare, Fit, MethodName
+from evinr.cli import compared_networks, fit, prediction_files, run_folder, scoring, side_by_side, source
+from evinr.cli.commands import PRESETS, Compare, Fit, MethodName
 from evinr.cli.prediction_files import Given
 from evinr.events import InputError
 from evinr.files import parents, write_json
@@ -29,7 +29,8 @@ def run(command: Compare, argv: Sequence[str]) -> int:
     out = command.out or Path("comparisons") / source.name_of(command.source)
     if out.exists() and not (out / MARK).is_file() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out}: exists, and is no comparison of evinr; pass another --out")
-    others, models = _others(command), _models(command)
+    others = _others(command)
+    models = compared_networks.loaded(command, [method for method in command.methods if method not in PRESET])
     before = _before(out / MARK)
     given = source.read(command.source, command.read, command.seed, console)
     rules, truth = scoring.rules(command.scoring, source.name_of(command.source)), source.truth(given)
@@ -48,7 +49,7 @@ def run(command: Compare, argv: Sequence[str]) -> int:
         for method in (*PRESET, *get_args(MethodName)):
             if (out / method / "config.json").is_file():
                 shutil.rmtree(out / method)
-    kept = _require_kept(command, out, models, given)
+    kept = compared_networks.kept(command, out, models, given)
     with parents(out / MARK):
         write_json(out / MARK, about)
     predictions = {}
@@ -59,7 +60,7 @@ def run(command: Compare, argv: Sequence[str]) -> int:
         if method in kept:
             console.print(f"{run} is finished: kept")
         elif method in models:
-            _baseline(command, console, run, models[method], given)
+            compared_networks.run(command, console, out, models[method], given)
         else:
             one = _fit(command, method, out)
             code = fit.fitted(one, again, console, run_folder.choose(one), given)
@@ -95,66 +96,6 @@ def _fit(command: Compare, method: str, out: Path) -> Fit:
         read=command.read,
         fit=replace(preset.fit, seed=command.seed),
     )
-
-
-def _models(command: Compare) -> dict[str, Any]:
-    """The networks among the methods with their weights, which are looked for before anything is fitted."""
-    networks = [method for method in command.methods if method not in PRESET]
-    if unused := [name for name in command.weights if name not in networks]:
-        raise InputError(
-            f"--weights {unused[0]}: is none of the methods; add it to --methods, or leave its weights out"
-        )
-    if not networks:
-        return {}
-    from evinr.cli import baseline  # brings flax
-
-    given = {str(name): path for name, path in command.weights.items()}
-    return {name: baseline.loaded(name, given.get(name), f"--weights {name} FILE") for name in networks}
-
-
-def _require_kept(command: Compare, out: Path, models: Mapping[str, Any], given: source.Source) -> set[str]:
-    """The networks whose runs are there already. Raises InputError, before anything is fitted, where a network's windows
-    cannot be cut or scored, or its run was made otherwise."""
-    if not models:
-        return set()
-    from evinr.cli import baseline, baseline_run
-
-    _, how, _ = baseline.cut(given, command.cutting, command.source)
-    if how.windows != "between-frames" and source.times(given) is not None:
-        raise InputError(
-            f"--windows {how.windows}: pictures of such windows are at other times than the frames they are scored against; "
-            "leave it out, or pass --skip-frames"
-        )
-    kept = set[str]()
-    for name, model in models.items():
-        if not (out / name).exists() or command.overwrite:
-            continue
-        if not baseline_run.is_one(out / name):
-            raise InputError(f"{out / name}: is no run of a network; move it, or pass another --out")
-        about = baseline_run.about(out / name)
-        now = {"weights": model.sha256, "windows": asdict(how), "read": asdict(command.read), "seed": command.seed}
-        for part, value in json.loads(json.dumps(now)).items():
-            if about.get(part) != value:
-                raise InputError(f"{out / name}: was made with other {part}; pass --overwrite, or another --out")
-        kept.add(name)
-    return kept
-
-
-def _baseline(command: Compare, console: Console, run: Path, model: Any, given: source.Source) -> None:
-    """Run a network."""
-    from evinr.cli import baseline
-
-    one = Baseline(
-        model.method.name,
-        command.source,
-        out=run.parent,
-        name=run.name,
-        overwrite=True,
-        cutting=command.cutting,
-        seed=command.seed,
-        read=command.read,
-    )
-    baseline.made(one, console, run, model, given)
 
 
 def _others(command: Compare) -> dict[str, tuple[Path, Given]]:
