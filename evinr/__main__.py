@@ -14,7 +14,6 @@ import tyro
 
 from evinr.cli.commands import (
     PRESETS,
-    Baseline,
     Compare,
     Convert,
     Evaluate,
@@ -25,6 +24,7 @@ from evinr.cli.commands import (
     Simulate,
     Weights,
 )
+from evinr.cli.network_commands import Baseline
 from evinr.events import InputError
 from evinr.simulator.sensor import SENSORS
 

@@ -17,7 +17,7 @@ from baselines.methods import METHODS
 from baselines.unet import UNetRecurrent
 from baselines.weights import entries, to_entries, variables
 from evinr.__main__ import main
-from evinr.cli.commands import MethodName
+from evinr.cli.network_commands import MethodName
 from evinr.events import InputError
 from evinr.weights.torch_file import Checkpoint
 

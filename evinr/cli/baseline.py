@@ -21,8 +21,8 @@ from baselines.runner import pictures
 from baselines.windows import Windows
 from evinr import report
 from evinr.cli import baseline_run, source
-from evinr.cli.commands import Baseline, Cutting
 from evinr.cli.cutting import cut, require_fit
+from evinr.cli.network_commands import Baseline, Cutting
 from evinr.cli.source import Source
 from evinr.events import InputError
 from evinr.files import whole, whole_folder, write_json

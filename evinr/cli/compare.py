@@ -11,7 +11,8 @@ from typing import Any, get_args
 from rich.console import Console
 
 from evinr.cli import compared_networks, fit, prediction_files, run_folder, scoring, side_by_side, source
-from evinr.cli.commands import PRESETS, Compare, Fit, MethodName
+from evinr.cli.commands import PRESETS, Compare, Fit
+from evinr.cli.network_commands import MethodName
 from evinr.cli.prediction_files import Given
 from evinr.events import InputError
 from evinr.files import parents, write_json

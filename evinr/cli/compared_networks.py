@@ -8,8 +8,9 @@ from rich.console import Console
 
 from baselines.checkpoints import Model
 from evinr.cli import baseline, baseline_run, source
-from evinr.cli.commands import Baseline, Compare
+from evinr.cli.commands import Compare
 from evinr.cli.cutting import cut, require_fit
+from evinr.cli.network_commands import Baseline
 from evinr.cli.source import Source
 from evinr.events import InputError
 

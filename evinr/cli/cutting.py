@@ -3,7 +3,7 @@
 from baselines.method import Method
 from baselines.windows import Windows, between_frames, of_count, of_seconds
 from evinr.cli import source
-from evinr.cli.commands import Cutting
+from evinr.cli.network_commands import Cutting
 from evinr.cli.source import Source
 from evinr.events import InputError
 
