@@ -5,12 +5,15 @@ are the originals', dots included, so that an entry of a checkpoint and a parame
 Padding is symmetric zeros everywhere, as PyTorch's; "SAME" of a strided convolution is not that.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple, cast
 
-import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
+
+from baselines.convolution import convolve, transposed, upsampled
+from baselines.convolution import upsample as upsample
 
 EPSILON = 1e-5
 """Of PyTorch's normalisations. Flax's own default for LayerNorm and GroupNorm is 1e-6."""
@@ -23,28 +26,43 @@ class Cell(NamedTuple):
     cell: Float[Array, "h w c"]
 
 
-def conv(channels: int, kernel: int, stride: int = 1, *, bias: bool = True, name: str) -> nn.Conv:
+class Weights(nn.Module):
+    """Kernel and bias of a convolution of x, for a layer to use as it likes; the bias is zeros where there is none."""
+
+    channels: int
+    kernel: int
+    bias: bool = True
+    transposed: bool = False
+    """Output channels before input channels, as `nn.ConvTranspose2d` has them after PyTorch's axes are reversed."""
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "h w c"]) -> tuple[Float[Array, "k k i o"], Float[Array, "1 1 {self.channels}"]]:
+        ends = (self.channels, x.shape[-1]) if self.transposed else (x.shape[-1], self.channels)
+        kernel = jnp.asarray(
+            self.param("kernel", nn.initializers.lecun_normal(), (self.kernel, self.kernel, *ends), x.dtype)
+        )
+        if not self.bias:
+            return kernel, jnp.zeros((1, 1, self.channels), x.dtype)
+        bias = self.param("bias", nn.initializers.zeros_init(), (self.channels,), x.dtype)
+        return kernel, jnp.expand_dims(bias, (0, 1))
+
+
+def conv(
+    channels: int, kernel: int, stride: int = 1, *, bias: bool = True, name: str
+) -> Callable[[Float[Array, "h w c"]], Float[Array, "h2 w2 d"]]:
     """`nn.Conv2d(.., kernel, stride, padding=kernel // 2)`, for odd kernels."""
-    return nn.Conv(channels, (kernel, kernel), (stride, stride), padding=kernel // 2, use_bias=bias, name=name)
+    weights = Weights(channels, kernel, bias, name=name)
+
+    def layer(x: Float[Array, "h w c"]) -> Float[Array, "h2 w2 d"]:
+        values, offset = weights(x)
+        return convolve(x, values, [(kernel // 2, kernel // 2)] * 2, stride) + offset
+
+    return layer
 
 
 def batch_norm(name: str, *, affine: bool = True) -> nn.BatchNorm:
     """`nn.BatchNorm2d` in evaluation: by its running statistics."""
     return nn.BatchNorm(True, epsilon=EPSILON, use_scale=affine, use_bias=affine, name=name)
-
-
-def upsample(x: Float[Array, "h w c"]) -> Float[Array, "2*h 2*w c"]:
-    """Twice the size, bilinear with half-pixel centres and clamped edges (`align_corners=False`)."""
-    for axis in (0, 1):
-        size = x.shape[axis]
-        before = jax.lax.slice_in_dim(x, 0, size - 1, axis=axis)
-        after = jax.lax.slice_in_dim(x, 1, size, axis=axis)
-        first, last = jax.lax.slice_in_dim(x, 0, 1, axis=axis), jax.lax.slice_in_dim(x, size - 1, size, axis=axis)
-        lower = 0.75 * x + 0.25 * jnp.concatenate([first, before], axis)
-        upper = 0.75 * x + 0.25 * jnp.concatenate([after, last], axis)
-        shape = (*x.shape[:axis], 2 * size, *x.shape[axis + 1 :])
-        x = jnp.stack([lower, upper], axis + 1).reshape(shape)
-    return x
 
 
 class ConvLayer(nn.Module):
@@ -72,7 +90,8 @@ class UpsampleConvLayer(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "h w c"]) -> Float[Array, "2*h 2*w {self.channels}"]:
-        x = conv(self.channels, self.kernel, bias=not self.norm, name="conv2d")(upsample(x))
+        kernel, bias = Weights(self.channels, self.kernel, not self.norm, name="conv2d")(x)
+        x = upsampled(x, kernel) + bias
         return nn.relu(batch_norm("norm_layer")(x) if self.norm else x)
 
 
@@ -85,16 +104,8 @@ class TransposedConvLayer(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "h w c"]) -> Float[Array, "2*h 2*w {self.channels}"]:
-        low = self.kernel - 1 - self.kernel // 2
-        x = nn.ConvTranspose(
-            self.channels,
-            (self.kernel, self.kernel),
-            (2, 2),
-            padding=[(low, low + 1)] * 2,  # as a convolution of the input with zeros between its pixels
-            transpose_kernel=True,
-            use_bias=not self.norm,
-            name="transposed_conv2d",
-        )(x)
+        kernel, bias = Weights(self.channels, self.kernel, not self.norm, True, name="transposed_conv2d")(x)
+        x = transposed(x, kernel) + bias
         return nn.relu(batch_norm("norm_layer")(x) if self.norm else x)
 
 
@@ -134,9 +145,14 @@ class ConvGRU(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "h w c"], state: Float[Array, "h w d"]) -> Float[Array, "h w d"]:
         both = jnp.concatenate([x, state], -1)
-        update = nn.sigmoid(conv(self.channels, 3, name="update_gate")(both))
-        reset = nn.sigmoid(conv(self.channels, 3, name="reset_gate")(both))
-        new = jnp.tanh(conv(self.channels, 3, name="out_gate")(jnp.concatenate([x, state * reset], -1)))
+        gates = [Weights(self.channels, 3, name=f"{name}_gate")(both) for name in ("update", "reset", "out")]
+        kernel, bias = (jnp.concatenate(parts, -1) for parts in zip(*gates, strict=True))
+        # What x gives to all gates at once, and no concatenated input: 4.5 ms, as usual 6.9 (16 channels, 240 x 192).
+        of_x, of_state = jnp.split(kernel, [x.shape[-1]], 2)
+        pair, new = jnp.split(convolve(x, of_x, [(1, 1)] * 2) + bias, [2 * self.channels], -1)
+        pair_kernel, new_kernel = jnp.split(of_state, [2 * self.channels], -1)
+        update, reset = jnp.split(nn.sigmoid(pair + convolve(state, pair_kernel, [(1, 1)] * 2)), 2, -1)
+        new = jnp.tanh(new + convolve(state * reset, new_kernel, [(1, 1)] * 2))
         return state * (1 - update) + new * update
 
 

@@ -1,5 +1,8 @@
 """The faster forms of convolutions equal the plain ones, at even and odd sizes down to the smallest."""
 
+from collections.abc import Sequence
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -16,6 +19,7 @@ from baselines.convolution import (
     upsampled_plainly,
 )
 from baselines.layers import ConvGRU, Weights, conv
+from baselines.winograd import winograd
 
 SIZES = [(1, 1), (2, 3), (8, 6), (7, 12), (13, 9)]
 
@@ -28,6 +32,11 @@ def float64():
 
 def random(*shape: int) -> jax.Array:
     return jnp.asarray(np.random.default_rng(sum(shape)).standard_normal(shape))
+
+
+def plainly(x: jax.Array, weights: jax.Array, padding: Sequence[tuple[int, int]], stride: int = 1) -> jax.Array:
+    layout = ("NHWC", "HWIO", "NHWC")
+    return jax.lax.conv_general_dilated(x[None], weights, (stride, stride), padding, dimension_numbers=layout)[0]
 
 
 def close(ours: jax.Array, expected: np.ndarray | jax.Array) -> None:
@@ -58,12 +67,13 @@ def test_transposed_convolution_is_the_sum_of_what_each_pixel_spreads(size: tupl
 
 
 @pytest.mark.parametrize(("backend", "plain"), [("cpu", False), ("gpu", True), ("tpu", True)])
-@pytest.mark.parametrize("name", ["upsampled", "transposed"])
-def test_phases_are_for_a_cpu_alone(monkeypatch: pytest.MonkeyPatch, name: str, backend: str, plain: bool) -> None:
+def test_other_devices_have_the_plain_forms(monkeypatch: pytest.MonkeyPatch, backend: str, plain: bool) -> None:
     monkeypatch.setattr(jax, "default_backend", lambda: backend)
-    traced = jax.make_jaxpr(lambda *arrays: getattr(convolution, name)(*arrays))(random(6, 6, 2), random(5, 5, 2, 2))
-    convolutions = str(traced).count("conv_general_dilated[")
-    assert convolutions == 1 if plain else convolutions > 1
+    x, weights = random(6, 6, 64), random(3, 3, 64, 64)
+    forms = [convolution.upsampled, convolution.transposed, lambda x, kernel: convolve(x, kernel, [(1, 1), (1, 1)])]
+    for form in forms:
+        convolutions = str(jax.make_jaxpr(partial(form))(x, weights)).count("conv_general_dilated[")
+        assert (convolutions == 1) == plain
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -80,17 +90,59 @@ def test_upsampling_interpolates_between_half_pixel_centres(size: tuple[int, int
     close(jax.jit(upsample)(x), expected)
 
 
-@pytest.mark.parametrize("channels", [1, 2, 3, 5, 7, 9])
-@pytest.mark.parametrize("stride", [1, 2])
-def test_convolution_of_any_number_of_channels_is_that_of_linen(channels: int, stride: int) -> None:
-    x = random(7, 10, channels)
-    variables = {"params": {"kernel": random(5, 5, channels, 4), "bias": random(4)}}
-    plain = nn.Conv(4, (5, 5), (stride, stride), padding=2).apply(variables, x)
-    ours = (
-        convolve(x, variables["params"]["kernel"], [(2, 2), (2, 2)], stride) + variables["params"]["bias"][None, None]
+SHAPES = [(1, 8, 3), (5, 4, 5), (7, 16, 3), (20, 9, 1), (6, 17, 5), (32, 64, 3), (64, 64, 3), (3, 65, 3)]
+"""Channels in and out, and the kernel's size."""
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(("size", "stride"), [((7, 10), 1), ((8, 5), 1), ((7, 10), 2)])
+def test_convolution_is_that_of_xla(shape: tuple[int, int, int], size: tuple[int, int], stride: int) -> None:
+    channels, outputs, kernel = shape
+    x, weights = random(*size, channels), random(kernel, kernel, channels, outputs)
+    around = (kernel // 2, kernel // 2)
+    close(convolve(x, weights, [around, around], stride), plainly(x, weights, [around, around], stride))
+
+
+@pytest.mark.parametrize(
+    "padding", [[(0, 2), (1, 0)], [(1, 1), (0, 1)], [(2, 0), (1, 1)], [(0, 0), (-1, -2)], [(3, 1), (1, 0)]]
+)
+@pytest.mark.parametrize("width", [8, 9])
+def test_convolution_pads_each_side_as_it_is_told(padding: list[tuple[int, int]], width: int) -> None:
+    x, weights = random(7, width, 20), random(3, 2, 20, 16)
+    close(convolve(x, weights, padding), plainly(x, weights, padding))
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_winograd_is_convolution(size: tuple[int, int]) -> None:
+    x, weights = random(*size, 4), random(3, 3, 4, 5)
+    close(jax.jit(winograd)(x, weights), plainly(x, weights, [(1, 1), (1, 1)]))
+
+
+def test_winograd_keeps_the_precision_of_float32() -> None:
+    x, weights = random(30, 40, 128), random(3, 3, 128, 64)
+    exact = plainly(x, weights, [(1, 1), (1, 1)])
+    plain, ours = (
+        abs(form(x.astype(jnp.float32), weights.astype(jnp.float32)) - exact).max()
+        for form in (lambda x, weights: plainly(x, weights, [(1, 1), (1, 1)]), winograd)
     )
-    assert isinstance(plain, jax.Array)
-    close(ours, plain)
+    assert ours < 4 * plain
+
+
+def test_only_what_gains_by_it_goes_through_winograd() -> None:
+    def products(height: int, channels: int, outputs: int, kernel: int) -> int:
+        shapes = (height, 100, channels), (kernel, kernel, channels, outputs)
+        arrays = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes]
+        padding = [(kernel // 2, kernel // 2)] * 2
+        return str(jax.make_jaxpr(lambda x, weights: convolve(x, weights, padding))(*arrays)).count("dot_general[")
+
+    assert products(250, 64, 64, 3) == 1
+    assert (
+        products(251, 64, 64, 3)
+        == products(250, 63, 64, 3)
+        == products(250, 64, 63, 3)
+        == products(250, 64, 64, 5)
+        == 0
+    )
 
 
 class Twice(nn.Module):

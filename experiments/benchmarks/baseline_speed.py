@@ -20,9 +20,8 @@ import numpy as np
 import tyro
 
 from baselines import runner
-from baselines.e2vid import E2VID, E2VID_PLUS
-from baselines.firenet import FIRENET, FIRENET_PLUS
 from baselines.method import Method, Network
+from baselines.methods import METHODS
 from baselines.padding import Padding, padding
 from experiments.benchmarks.machine import RESULTS, cores, save
 
@@ -37,7 +36,9 @@ sys.modules["torchvision"].transforms = None
 import torch
 
 torch.set_num_threads(threads)
-torch.manual_seed(0)
+device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+name = torch.cuda.get_device_name() if device.type == "cuda" else "cpu"
+wait = torch.cuda.synchronize if device.type == "cuda" else lambda: None
 
 
 def unet(**options):
@@ -80,12 +81,11 @@ NETWORKS = {
 }
 LAYOUTS = {"default": torch.contiguous_format, "channels_last": torch.channels_last}
 
-
-print(json.dumps({"torch": torch.__version__, "threads": torch.get_num_threads()}), flush=True)
+print(json.dumps({"torch": torch.__version__, "device": name, "threads": torch.get_num_threads()}), flush=True)
 for line in sys.stdin:
     name, height, width = json.loads(line)
-    sides = {layout: NETWORKS[name]().eval().to(memory_format=format) for layout, format in LAYOUTS.items()}
-    grids = torch.randn(4, 1, 5, height, width)
+    sides = {layout: NETWORKS[name]().eval().to(device, memory_format=form) for layout, form in LAYOUTS.items()}
+    grids = torch.randn(4, 1, 5, height, width, device=device)
     print(json.dumps({k: list(v.shape) for k, v in sides["default"].state_dict().items()}), flush=True)
     for line in sys.stdin:
         if line == "null\\n":
@@ -96,12 +96,13 @@ for line in sys.stdin:
             start = time.perf_counter()
             for window in range(windows):
                 sides[layout](inputs[window % len(inputs)])
-            print(json.dumps(time.perf_counter() - start), flush=True)
+            wait()
+        print(json.dumps(time.perf_counter() - start), flush=True)
 """
 """Asked for a network and a size it answers with the entries of its checkpoint; then for a layout and a number of windows
 with the seconds they took, until null comes."""
 
-METHODS = (E2VID, E2VID_PLUS, FIRENET, FIRENET_PLUS)
+NAMES = tuple(name for name in METHODS if name != "ssl-e2vid")
 """SSL-E2VID is E2VID+ with other weights."""
 NONE = Padding(0, 0, 0, 0)
 
@@ -115,8 +116,8 @@ class BaselineSpeed:
     torch_python: Path
     """A Python that has PyTorch, scipy and einops."""
     pie_net: Path
-    """The folder that has the package event-pienet in it."""
-    names: tuple[str, ...] = tuple(method.name for method in METHODS)
+    """The folder that has the package of event-pienet, pie_net, in it."""
+    names: tuple[str, ...] = NAMES
     """Which networks."""
     sizes: tuple[tuple[int, int], ...] = ((180, 240), (260, 346))
     """Rows and columns of the sensors."""
@@ -131,12 +132,11 @@ class BaselineSpeed:
 def main(cfg: BaselineSpeed) -> None:
     # -B: nothing is written into the checkout.
     command = [str(cfg.torch_python), "-B", "-c", DRIVER, str(cfg.evreal), str(cfg.pie_net), str(cores())]
-    methods = [method for method in METHODS if method.name in cfg.names]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin and process.stdout
         original = answer(process.stdout)
         print(f"original: {original}\n{HEAD}")
-        pairs = [(method, size) for method in methods for size in cfg.sizes]
+        pairs = [(METHODS[name], size) for name in cfg.names for size in cfg.sizes]
         results = [compare(cfg, method, *size, process.stdin, process.stdout) for method, size in pairs]
         process.stdin.close()
     save(cfg.out, cfg, {"original": original, "networks": results})
