@@ -112,6 +112,11 @@ def test_convolution_pads_each_side_as_it_is_told(padding: list[tuple[int, int]]
     close(convolve(x, weights, padding), plainly(x, weights, padding))
 
 
+def test_winograd_is_for_one_row_and_column_around() -> None:
+    x, weights = random(5, 6, 64), random(3, 3, 64, 64)
+    close(convolve(x, weights, [(1, 1), (0, 2)]), plainly(x, weights, [(1, 1), (0, 2)]))
+
+
 @pytest.mark.parametrize("size", SIZES)
 def test_winograd_is_convolution(size: tuple[int, int]) -> None:
     x, weights = random(*size, 4), random(3, 3, 4, 5)

@@ -206,8 +206,8 @@ def test_a_zip_of_other_things_is_refused(tmp_path: Path):
 
 
 def test_a_path_without_a_file_is_refused(tmp_path: Path):
-    for path in (tmp_path, tmp_path / "absent.pth"):
-        with pytest.raises(InputError, match="no such file"):
+    for path, said in ((tmp_path, "is a folder"), (tmp_path / "absent.pth", "no such file")):
+        with pytest.raises(InputError, match=said):
             torch_file.read(path)
 
 
