@@ -27,8 +27,6 @@ SETTINGS = (
 """Where checkpoints keep the options of their network: ConfigParser's of event_cnn_minimal and its kin, FireNet's, E2VID's."""
 COUNTER = "num_batches_tracked"
 """End of the names of entries that no network reads: batches that a normalisation has seen."""
-
-
 READ = ("final_activation",)
 """The options that shapes do not tell."""
 MOST_ENTRIES = 1000
@@ -80,13 +78,14 @@ def load(name: str, path: Path | str) -> Model:
         notes.append(f"{path}: {listed(complete.unused)} not used, as {method.title}'s own code does not use them")
     if checkpoint.stubs:
         notes.append(f"{path}: its pickle names {', '.join(checkpoint.stubs)}; nothing of that was looked up or run")
-    parts = (part for entry in sorted(complete.entries) for part in (entry.encode(), complete.entries[entry].tobytes()))
-    numbers = hashlib.sha256(b"".join(parts)).hexdigest()
+    numbers = hashlib.sha256()
+    for entry in sorted(complete.entries):
+        numbers.update(entry.encode() + complete.entries[entry].tobytes())
     parameters = sum(v.size for entry, v in complete.entries.items() if not entry.endswith(("_mean", "_var")))
     if parameters != method.parameters:
         notes.append(f"{path}: has {parameters:,} parameters, the published {method.title} {method.parameters:,}")
     return Model(
-        method, network, variables(network, network.bins, complete.entries), checkpoint.sha256, numbers, tuple(notes)
+        method, network, variables(network, complete.entries), checkpoint.sha256, numbers.hexdigest(), tuple(notes)
     )
 
 
@@ -118,7 +117,7 @@ def find(path: Path, checkpoint: Checkpoint, method: Method | None = None) -> Fo
     only = {path: checkpoint._replace(arrays={entry: array for entry, array in arrays.items() if entry not in known})}
     complete = matched(
         name if method else " or ".join(fitting),
-        Architecture(entries(network, network.bins), METHODS[name].unused, {}),
+        Architecture(entries(network), METHODS[name].unused, {}),
         only,
     )
     return Found(network, options, complete)
@@ -133,7 +132,7 @@ def _fitting(method: Method, shapes: Shapes, options: Mapping[str, Plain]) -> Ne
     try:
         network = method.network(shapes, options)
         if network is not None:
-            entries(network, network.bins)
+            entries(network)
         return network
     except (ArithmeticError, LookupError, TypeError, ValueError):
         return None

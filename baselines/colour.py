@@ -1,4 +1,4 @@
-"""Colour from a mosaic sensor (Scheerlinck et al., "CED: Color Event Camera Dataset", CVPRW 2019, section 4): a network sees
+"""Colour from a mosaic sensor (Scheerlinck et al., "CED: Color Event Camera Dataset", CVPRW 2019): a network sees
 each of the four half-resolution planes, and the whole mosaic as if it were gray; the planes give the colour, the whole
 gives the lightness. As EVREAL's ColorNet, which merges as rpg_e2vid does; rpg_e2vid itself pads by reflection, and sharpens
 each picture (an unsharp mask of 0.3) before it merges.
@@ -6,7 +6,6 @@ each picture (an unsharp mask of 0.3) before it merges.
 
 from collections.abc import Iterator
 from functools import partial
-from typing import Literal
 
 import cv2
 import jax
@@ -16,21 +15,19 @@ from jaxtyping import Array, Float, UInt8
 
 from baselines.checkpoints import Model
 from baselines.method import Network, State, Variables
-from baselines.padding import Padding, crop, pad, padding
-from baselines.runner import grids_of, zeros
+from baselines.padding import Padding, padding
+from baselines.runner import grids_of, one, zeros
 from baselines.voxel_grid import normalised
 from baselines.windows import Windows
+from evinr.config import Bayer
 from evinr.events import Events
 
 PLACES = ((0, 0), (0, 1), (1, 0), (1, 1))
 """Row and column of each plane in a cell of the mosaic."""
 
-Order = Literal["rggb", "bggr", "grbg", "gbrg"]
-"""Colours of a cell of the mosaic, by `PLACES`."""
-
 
 def colour_pictures(
-    model: Model, events: Events, windows: Windows, order: Order
+    model: Model, events: Events, windows: Windows, order: Bayer
 ) -> Iterator[UInt8[np.ndarray, "k h w 3"]]:
     """RGB pictures, some windows at a time. The sides of the sensor must be even."""
     height, width, multiple = events.height, events.width, model.method.multiple
@@ -47,17 +44,13 @@ def colour_pictures(
 
 
 def merged(
-    lightness: UInt8[np.ndarray, "h w"], planes: UInt8[np.ndarray, "4 h/2 w/2"], order: Order
+    lightness: UInt8[np.ndarray, "h w"], planes: UInt8[np.ndarray, "4 h/2 w/2"], order: Bayer
 ) -> UInt8[np.ndarray, "h w 3"]:
     """One RGB picture: planes enlarged to where they lie in the mosaic, the two green ones averaged, and the lightness (L of
     CIE Lab) of the result replaced (rpg_e2vid, utils/inference_utils.py, merge_channels_into_color_image)."""
     large = [_placed(cv2.resize(plane, None, fx=2, fy=2), *place) for plane, place in zip(planes, PLACES, strict=True)]
-    red, (green, other), blue = (
-        large[order.index("r")],
-        [large[i] for i in range(4) if order[i] == "g"],
-        large[order.index("b")],
-    )
-    rgb = np.dstack([red, cv2.addWeighted(green, 0.5, other, 0.5, 0.0), blue])
+    green = cv2.addWeighted(large[order.index("g")], 0.5, large[order.rindex("g")], 0.5, 0.0)
+    rgb = np.dstack([large[order.index("r")], green, large[order.index("b")]])
     lab = cv2.cvtColor(rgb, cv2.COLOR_RGB2LAB)
     lab[..., 0] = lightness
     return cv2.cvtColor(lab, cv2.COLOR_LAB2RGB)
@@ -86,9 +79,9 @@ def _run(
 ) -> tuple[tuple[State, State], tuple[Float[Array, "n h w"], Float[Array, "n 4 h/2 w/2"]]]:
     def step(states: tuple[State, State], grid: Float[Array, "h w b"]):
         grid = normalised(grid) if normal else grid
-        planes = jnp.stack([pad(grid[row::2, column::2], half) for row, column in PLACES])
-        first, gray = network.apply(variables, pad(grid, whole), states[0])
-        second, pictures = jax.vmap(lambda plane, state: network.apply(variables, plane, state))(planes, states[1])
-        return (first, second), (crop(gray, whole), jax.vmap(lambda picture: crop(picture, half))(pictures))
+        planes = jnp.stack([grid[row::2, column::2] for row, column in PLACES])
+        first, gray = one(network, variables, whole, states[0], grid)
+        second, pictures = jax.vmap(partial(one, network, variables, half))(states[1], planes)
+        return (first, second), (gray, pictures)
 
     return jax.lax.scan(step, states, grids)

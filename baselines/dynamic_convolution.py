@@ -1,5 +1,5 @@
 """HyperE2VID's decoder, whose filters differ from pixel to pixel (Ercan et al., "HyperE2VID: Improving Event-Based Video
-Reconstruction via Hypernetworks", TIP 2024, section III-B): events and the last picture decide the filters' atoms, learned
+Reconstruction via Hypernetworks", TIP 2024): events and the last picture decide the filters' atoms, learned
 coefficients compose them.
 """
 
@@ -8,8 +8,9 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
+from baselines.convolution import upsample
 from baselines.fourier_bessel import multiscale
-from baselines.layers import batch_norm, conv, upsample
+from baselines.layers import batch_norm, conv
 
 ATOMS = 6
 CONTEXT = 32

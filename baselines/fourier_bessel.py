@@ -1,5 +1,5 @@
 """Fourier-Bessel functions on a square of pixels, at more than one scale (Qiu et al., "DCFNet: Deep Neural Network with
-Decomposed Convolutional Filters", ICML 2018, section 3.3), of which HyperE2VID makes its filters.
+Decomposed Convolutional Filters", ICML 2018), of which HyperE2VID makes its filters.
 
 A function is J_k(z r) cos(k phi) or J_k(z r) sin(k phi) inside the unit disc and 0 outside, z a zero of the Bessel function
 J_k. On 2 n + 1 pixels a side the disc has the radius n + 1/2 pixels; the functions used are those slow enough for so few.
@@ -10,7 +10,7 @@ from jaxtyping import Float32, Float64
 from scipy.special import jn_zeros, jv
 
 EACH = 6
-"""Functions of each scale (HyperE2VID's code; its paper has six, too)."""
+"""Functions of each scale (HyperE2VID's code)."""
 
 
 def multiscale(kernel: int) -> Float32[np.ndarray, "functions {kernel}*{kernel}"]:

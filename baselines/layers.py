@@ -13,7 +13,6 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from baselines.convolution import convolve, transposed, upsampled
-from baselines.convolution import upsample as upsample
 
 EPSILON = 1e-5
 """Of PyTorch's normalisations. Flax's own default for LayerNorm and GroupNorm is 1e-6."""

@@ -6,12 +6,12 @@ from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from evinr.weights.torch_tensors import Plain as Plain
+
 State = Any
 """What a network carries from one window to the next: a tree of arrays."""
 Variables = Any
 """Weights and running statistics of a network, as linen has them: collections `params` and `batch_stats`."""
-Plain = str | bytes | int | float | None
-"""A setting in a checkpoint."""
 Shapes = Mapping[str, tuple[int, ...]]
 """The entries of a checkpoint, by their names in PyTorch, in PyTorch's layout."""
 

@@ -100,7 +100,8 @@ def _lite(shapes: Shapes, options: Mapping[str, Plain]) -> PieNet | None:
 PIE_NET = Method(
     name="pie-net",
     title="PIE-Net",
-    paper="Qu, PIE-Net: Probabilistic Intensity-Event Modeling for High Quality Event-Based Video Generation, 2026",
+    paper="none found; Qu, PIE-Net: Probabilistic Intensity-Event Modeling for High Quality Event-Based Video Generation, 2026 "
+    "(README of the package event-pienet)",
     weights="pie_net/pretrained/model.pth in the package event-pienet 1.1.3: pip install --no-deps event-pienet",
     licence="MIT, as the package",
     parameters=154_201,

@@ -55,7 +55,14 @@ def run(
     """The state after the last window, and the picture of each."""
 
     def step(state: State, grid: Float[Array, "h w b"]) -> tuple[State, Float[Array, "h w"]]:
-        state, picture = network.apply(variables, pad(normalised(grid) if normal else grid, by), state)
-        return state, crop(picture, by)
+        return one(network, variables, by, state, normalised(grid) if normal else grid)
 
     return jax.lax.scan(step, state, grids)
+
+
+def one(
+    network: Network, variables: Variables, by: Padding, state: State, grid: Float[Array, "h w b"]
+) -> tuple[State, Float[Array, "h w"]]:
+    """The state after a window, and its picture, with zeros around while the network sees it."""
+    state, picture = network.apply(variables, pad(grid, by), state)
+    return state, crop(picture, by)

@@ -1,7 +1,7 @@
 """Training of recurrent networks by truncated backpropagation through time: consecutive windows in chunks, the state carried
 from each chunk to the next, the gradient not.
 
-The losses are those of E2VID (Rebecq et al., TPAMI 2019, section 4.2) with weights of the authors of E2VID+ (Stoffregen et
+The losses are those of E2VID (Rebecq et al., TPAMI 2019) with weights of the authors of E2VID+ (Stoffregen et
 al., ECCV 2020; config/reconstruction.json of github.com/TimoStoff/event_cnn_minimal). Networks with batch normalisation are
 not for this: layers.py has it by running statistics, which nothing here learns.
 """
@@ -66,10 +66,10 @@ class Terms(NamedTuple):
     temporal: Float[Array, ""]
 
 
-def random_variables(network: Network, bins: int, seed: int) -> Variables:
+def random_variables(network: Network, seed: int) -> Variables:
     """Weights as PyTorch draws them: uniform within 1 / sqrt(inputs) (its default for convolutions), but gates of GRUs
     orthogonal with zero bias, as in the code of FireNet+."""
-    rng, shapes = np.random.default_rng(seed), weights.entries(network, bins)
+    rng, shapes = np.random.default_rng(seed), weights.entries(network)
 
     def draw(name: str) -> Float[np.ndarray, "..."]:
         layer, kind = name.rsplit(".", 1)
@@ -78,7 +78,7 @@ def random_variables(network: Network, bins: int, seed: int) -> Variables:
             return orthogonal(rng, of) if kind == "weight" else np.zeros(shapes[name])
         return rng.uniform(-1, 1, shapes[name]) / np.sqrt(np.prod(of[1:]))
 
-    return weights.variables(network, bins, {name: draw(name).astype(np.float32) for name in shapes})
+    return weights.variables(network, {name: draw(name).astype(np.float32) for name in shapes})
 
 
 def orthogonal(rng: np.random.Generator, shape: tuple[int, ...]) -> Float[np.ndarray, "..."]:
@@ -87,9 +87,9 @@ def orthogonal(rng: np.random.Generator, shape: tuple[int, ...]) -> Float[np.nda
     return (columns * np.sign(np.diag(triangle))).T.reshape(shape)
 
 
-def initial(network: Network, recipe: Recipe, count: int, height: int, width: int, bins: int, seed: int) -> Trainee:
+def initial(network: Network, recipe: Recipe, count: int, height: int, width: int, seed: int) -> Trainee:
     """The trainee before the first chunk of its first `count` sequences."""
-    variables = jax.tree.map(jnp.asarray, random_variables(network, bins, seed))
+    variables = jax.tree.map(jnp.asarray, random_variables(network, seed))
     return Trainee(variables, optimiser(recipe).init(variables), states(network, count, height, width))
 
 
@@ -199,7 +199,7 @@ def temporal_loss(
     made: Float[Array, "t h w"], truth: Float[Array, "t h w"], moved: Float[Array, "t h w 2"]
 ) -> Float[Array, ""]:
     """How far each picture is from the one before, brought to where things are now, where they were to be seen before
-    (E2VID, section 4.2, after Lai et al., ECCV 2018, equation 2)."""
+    (E2VID, after Lai et al., ECCV 2018)."""
     made_before, truth_before = (jax.vmap(warped)(x[:-1], moved[1:]) for x in (made, truth))
     seen = jnp.exp(-VISIBLE * (truth[1:] - truth_before) ** 2)
     return (seen * jnp.abs(made[1:] - made_before)).mean()

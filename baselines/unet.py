@@ -1,4 +1,4 @@
-"""The recurrent U-Net of the E2VID family (Rebecq et al., TPAMI 2019, section 4 and figure 3)."""
+"""The recurrent U-Net of the E2VID family (Rebecq et al., TPAMI 2019)."""
 
 from collections.abc import Mapping
 from typing import Literal, NamedTuple

@@ -5,6 +5,7 @@ and PyTorch has output channels first where linen has them last.
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, cast
 
 import jax
@@ -19,14 +20,14 @@ LEAVES = {"kernel": "weight", "scale": "weight", "mean": "running_mean", "var": 
 """PyTorch's names for linen's."""
 
 
-def entries(network: Network, bins: int) -> dict[str, tuple[int, ...]]:
+def entries(network: Network) -> dict[str, tuple[int, ...]]:
     """The entries of a checkpoint that this network needs, by name, with their shapes in PyTorch's layout."""
-    return {_name(path): _torch_shape(leaf.shape) for path, leaf in _flat(network, bins).items()}
+    return {_name(path): _torch_shape(leaf.shape) for path, leaf in _flat(network).items()}
 
 
-def variables(network: Network, bins: int, arrays: Mapping[str, Float[np.ndarray, "..."]]) -> Variables:
+def variables(network: Network, arrays: Mapping[str, Float[np.ndarray, "..."]]) -> Variables:
     """The network's variables from all its entries, which `entries` names; their type is kept."""
-    return unflatten_dict({path: _to_linen(arrays[_name(path)]) for path in _flat(network, bins)})
+    return unflatten_dict({path: _to_linen(arrays[_name(path)]) for path in _flat(network)})
 
 
 def to_entries(variables: Variables) -> dict[str, Float[np.ndarray, "..."]]:
@@ -34,9 +35,10 @@ def to_entries(variables: Variables) -> dict[str, Float[np.ndarray, "..."]]:
     return {_name(path): _to_torch(np.asarray(leaf)) for path, leaf in flatten_dict(variables).items()}
 
 
-def _flat(network: Network, bins: int) -> dict[tuple[str, ...], Any]:
+@lru_cache(maxsize=16)  # a second for a large network, asked for more than once when weights are read
+def _flat(network: Network) -> dict[tuple[str, ...], Any]:
     """Shapes of the variables by path; 32 pixels a side are enough for any network here."""
-    grid = jax.ShapeDtypeStruct((32, 32, bins), jnp.float32)  # no memory, whatever sizes a file states
+    grid = jax.ShapeDtypeStruct((32, 32, network.bins), jnp.float32)  # no memory, whatever sizes a file states
     state = jax.eval_shape(lambda: network.initial(32, 32, jnp.dtype(jnp.float32)))
     return cast(dict[tuple[str, ...], Any], flatten_dict(jax.eval_shape(network.init, jax.random.key(0), grid, state)))
 

@@ -165,7 +165,7 @@ def simulated(console: Console, cfg: TrainBaseline, name: str, count: int, held_
 
 def fresh(cfg: TrainBaseline) -> Trainee:
     """The trainee before the first step."""
-    return initial(NETWORKS[cfg.network], cfg.recipe, cfg.batch, cfg.crop, cfg.crop, BINS, cfg.seed)
+    return initial(NETWORKS[cfg.network], cfg.recipe, cfg.batch, cfg.crop, cfg.crop, cfg.seed)
 
 
 def train(
@@ -305,4 +305,7 @@ def draw_charts(cfg: TrainBaseline, held_out: list[Sequence], before: Seen, afte
 
 
 if __name__ == "__main__":
-    main(tyro.cli(TrainBaseline))
+    try:
+        main(tyro.cli(TrainBaseline))
+    except InputError as error:
+        raise SystemExit(str(error)) from None

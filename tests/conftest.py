@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
+from evinr.__main__ import main
 from evinr.events import Events
 from evinr.simulator.simulate import Scene, Sensor, simulate
 
@@ -50,3 +51,12 @@ def moving_bar() -> Known:
 
     sensor = Sensor(contrast_threshold=0.2, mismatch=0.0, leak_rate=0.0, shot_noise_rate=0.0)
     return Known(simulate(scene, np.linspace(5, 5.1, 101), sensor, seed=1), scene, 0.2)
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
+    """The one line with which a command refuses."""
+    capsys.readouterr()
+    assert main([str(argument) for argument in arguments]) == 1
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and "Traceback" not in said
+    return said

@@ -7,7 +7,9 @@ from pathlib import Path
 import imageio.v3 as iio
 import numpy as np
 import pytest
+from conftest import refused
 from published import publish
+from rich.console import Console
 
 from baselines import installed
 from baselines.checkpoints import load
@@ -28,7 +30,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptio
 HEIGHT, WIDTH = 24, 32
 TIMES = np.arange(0.02, 0.3, 0.05)
 RNG = np.random.default_rng(0)
-FIRE = {name: 0.1 * RNG.standard_normal(shape, np.float32) for name, shape in entries(FireNet(5, 16, PLUS), 5).items()}
+FIRE = {name: 0.1 * RNG.standard_normal(shape, np.float32) for name, shape in entries(FireNet(5, 16, PLUS)).items()}
 
 
 @pytest.fixture(scope="module")
@@ -55,15 +57,6 @@ def baseline(place: Path, out: Path, *more: str) -> Path:
     return out / "fire"
 
 
-def refused(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
-    """The one line with which a command refuses."""
-    capsys.readouterr()
-    assert main([str(argument) for argument in arguments]) == 1
-    said = capsys.readouterr().err
-    assert said.count("\n") == 1 and "Traceback" not in said
-    return said
-
-
 def test_a_run_has_the_networks_pictures_at_the_frames_times(place: Path, tmp_path: Path):
     run = baseline(place, tmp_path)
     assert {file.name for file in run.iterdir()} == {
@@ -72,7 +65,7 @@ def test_a_run_has_the_networks_pictures_at_the_frames_times(place: Path, tmp_pa
     frames, times = np.load(run / "frames.npy"), np.loadtxt(run / "frames.txt")
     np.testing.assert_allclose(times, TIMES)
     model = load("firenet+", place / "fire.pth")
-    recording = source.read(str(place / "slider"), ReadOptions(), 0, __import__("rich").console.Console(quiet=True))
+    recording = source.read(str(place / "slider"), ReadOptions(), 0, Console(quiet=True))
     windows = between_frames(recording.events.t, TIMES)
     np.testing.assert_array_equal(frames, np.concatenate(list(pictures(model, recording.events, windows))))
     listed = [line.split() for line in (run / "frames/images.txt").read_text().splitlines()]

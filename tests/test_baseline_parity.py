@@ -123,7 +123,7 @@ class Parity:
     @cached_property
     def variables(self) -> Variables:
         """In single precision."""
-        return variables(self.network, self.network.bins, self.weights)
+        return variables(self.network, self.weights)
 
     def answer(self, weights: Variables, dtype: type) -> Answer:
         """From weights and the stored windows, in this precision."""
@@ -160,7 +160,7 @@ def parity(request: pytest.FixtureRequest) -> Parity:
 
 
 def test_the_network_has_the_entries_of_the_original(parity: Parity):
-    ours = entries(parity.network, parity.network.bins)
+    ours = entries(parity.network)
     own = computed(parity.network) if isinstance(parity.network, UNetRecurrent) else {}
     assert {**ours, **{name: at.shape for name, at in own.items()}} == parity.entries
     trained = jax.tree.leaves(parity.variables["params"])
@@ -227,12 +227,12 @@ def test_published_weights_on_a_real_recording(name: str, method: Method, shared
     with np.load(folder / f"weights_{name}.npz") as weights, np.load(folder / f"real_{name}.npz") as arrays:
         stored, golden = dict(weights), dict(arrays)
     network = method.network({entry: at.shape for entry, at in stored.items()}, {})
-    assert network is not None and entries(network, network.bins).keys() == stored.keys()
+    assert network is not None and entries(network).keys() == stored.keys()
     by = padding(180, 240, method.multiple)
     answers = dict[type, tuple[FireState, np.ndarray]]()
     for dtype in (np.float64, np.float32):
         with jax.enable_x64(dtype is np.float64):
-            weights = jax.tree.map(lambda leaf, dtype=dtype: leaf.astype(dtype), variables(network, 5, stored))
+            weights = jax.tree.map(lambda leaf, dtype=dtype: leaf.astype(dtype), variables(network, stored))
             state = network.initial(180 + by.top + by.bottom, 240 + by.left + by.right, jnp.dtype(dtype))
             answers[dtype] = run(
                 weights, state, slider_grids(folder, dtype), network=network, normal=method.normalised, by=by

@@ -29,7 +29,7 @@ SMALL_UNET = UNetRecurrent(
 def random(network: Any, seed: int = 0) -> dict[str, np.ndarray]:
     """All entries of a network."""
     rng = np.random.default_rng(seed)
-    return {name: rng.standard_normal(shape, np.float32) for name, shape in entries(network, 5).items()}
+    return {name: rng.standard_normal(shape, np.float32) for name, shape in entries(network).items()}
 
 
 FIRE = random(FireNet(5, 16, PLUS))
@@ -71,7 +71,7 @@ def test_before_and_after_are_evreals():
 
 def test_variables_and_entries_are_inverse():
     network = FireNet(5, 16, PLUS)
-    back = to_entries(variables(network, 5, FIRE))
+    back = to_entries(variables(network, FIRE))
     assert back.keys() == FIRE.keys()
     assert all(np.array_equal(back[name], FIRE[name]) for name in FIRE)
 

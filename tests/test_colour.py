@@ -7,11 +7,12 @@ import pytest
 
 from baselines import colour
 from baselines.checkpoints import Model
-from baselines.colour import Order, colour_pictures, merged
+from baselines.colour import colour_pictures, merged
 from baselines.firenet import FIRENET, FIRENET_PLUS, PLUS, FireNet
 from baselines.runner import pictures
 from baselines.weights import entries, variables
 from baselines.windows import of_count
+from evinr.config import Bayer
 from evinr.events import Events
 
 NETWORK = FireNet(5, 4, PLUS)
@@ -19,9 +20,9 @@ NETWORK = FireNet(5, 4, PLUS)
 
 def model(normalised: bool) -> Model:
     rng = np.random.default_rng(0)
-    arrays = {name: 0.3 * rng.standard_normal(shape, np.float32) for name, shape in entries(NETWORK, 5).items()}
+    arrays = {name: 0.3 * rng.standard_normal(shape, np.float32) for name, shape in entries(NETWORK).items()}
     method = FIRENET_PLUS._replace(normalised=normalised, multiple=FIRENET.multiple)
-    return Model(method, NETWORK, variables(NETWORK, 5, arrays), "", "", ())
+    return Model(method, NETWORK, variables(NETWORK, arrays), "", "", ())
 
 
 def recording(height: int, width: int, count: int = 4000) -> Events:
@@ -38,7 +39,7 @@ def test_planes_are_merged_as_rpg_e2vid_does():
 
 
 @pytest.mark.parametrize("order", ["rggb", "bggr", "grbg", "gbrg"])
-def test_each_colour_is_that_of_its_place(order: Order):
+def test_each_colour_is_that_of_its_place(order: Bayer):
     planes = np.array([{"r": 200, "g": 100, "b": 20}[colour] for colour in order], np.uint8)
     picture = merged(np.full((12, 16), 130, np.uint8), np.ones((4, 6, 8), np.uint8) * planes[:, None, None], order)
     red, green, blue = picture[5, 5].astype(int)

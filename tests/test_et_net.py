@@ -201,15 +201,15 @@ def test_state_keeps_its_form(kind: str, height: int, width: int, norm: bool) ->
 @pytest.mark.parametrize("norm", [False, True])
 def test_options_are_read_off_the_entries(norm: bool) -> None:
     net = ETNet(bins=3, channels=8, norm=norm)
-    entries = weights.entries(net, 3)
+    entries = weights.entries(net)
     assert ET_NET.network(entries, {}) == net
     # The original puts the norm after every convolution but those of its LSTMs and of its tokens, the last one included.
     assert len([name for name in entries if name.endswith("norm_layer.running_mean")]) == norm * 8
     others = [SpadeE2VID(5, 8), UNetRecurrent(5, 8, 3, 2, 5, False, True, False, "none")]
-    assert [ET_NET.network(weights.entries(other, 5), {}) for other in others] == [None, None]
+    assert [ET_NET.network(weights.entries(other), {}) for other in others] == [None, None]
     assert [method.network(entries, {}) for method in (SPADE_E2VID, E2VID_PLUS)] == [None, None]
 
 
 def test_parameters_of_the_published_network() -> None:
-    entries = weights.entries(ETNet(5, 32, norm=False), 5)
+    entries = weights.entries(ETNet(5, 32, norm=False))
     assert sum(int(np.prod(shape)) for shape in entries.values()) == ET_NET.parameters

@@ -8,6 +8,7 @@ from pathlib import Path
 import imageio.v3 as iio
 import numpy as np
 import pytest
+from conftest import refused
 from rich.console import Console
 
 import evinr
@@ -45,15 +46,6 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     times = ["--times-file", str(folder / "images.txt")]
     assert main(["render", str(root / "runs/slider"), "--out", str(root / "ours"), *times]) == 0
     return root
-
-
-def refused(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
-    """The one line with which a command refuses."""
-    capsys.readouterr()
-    assert main([str(argument) for argument in arguments]) == 1
-    said = capsys.readouterr().err
-    assert said.count("\n") == 1 and "Traceback" not in said
-    return said
 
 
 def test_a_run_is_scored_at_the_frames_own_times(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):

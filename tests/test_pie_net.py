@@ -70,7 +70,7 @@ class Parity:
     def answer(self, weights: Named, dtype: type) -> Answer:
         """From weights and the stored windows, in this precision."""
         with jax.enable_x64(dtype is np.float64):
-            tree = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), variables(self.network, 5, weights))
+            tree = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), variables(self.network, weights))
             grids = jnp.asarray(self.golden["in/voxel"][:, 0].transpose(0, 2, 3, 1), dtype)
             state = self.network.initial(grids.shape[1], grids.shape[2], jnp.dtype(dtype))
             pictures, variances = list[np.ndarray](), list[np.ndarray]()
@@ -96,7 +96,7 @@ def parity(request: pytest.FixtureRequest) -> Parity:
 
 
 def test_the_network_has_the_entries_of_the_original(parity: Parity):
-    assert entries(parity.network, 5) == parity.entries
+    assert entries(parity.network) == parity.entries
     assert sum(int(np.prod(shape)) for shape in parity.entries.values()) == parity.method.parameters
     left = {name: shape for name, shape in parity.file_entries.items() if not name.startswith(UNREAD)}
     assert (parity.entries == parity.file_entries) == (parity.method is PIE_NET_LITE)
@@ -148,7 +148,7 @@ def test_each_method_takes_its_own_network_alone():
 
 
 def test_a_state_that_was_seen_gates_and_a_new_one_does_not(parity: Parity):
-    tree = variables(parity.network, 5, parity.weights)
+    tree = variables(parity.network, parity.weights)
     grid, state = jnp.ones((31, 45, 5)), parity.network.initial(31, 45, jnp.dtype(np.float32))
     assert not state.seen
     after, first = forward(parity.network, tree, grid, state)

@@ -23,10 +23,10 @@ def variables(network: SpadeE2VID, kind: str) -> Variables:
     """Random weights, running variances positive."""
     rng = np.random.default_rng(3)
     arrays = {}
-    for name, shape in weights.entries(network, network.bins).items():
+    for name, shape in weights.entries(network).items():
         values = rng.standard_normal(shape) * 0.3
         arrays[name] = (np.abs(values) + 0.5 if name.endswith("running_var") else values).astype(kind)
-    return weights.variables(network, network.bins, arrays)
+    return weights.variables(network, arrays)
 
 
 def grid(height: int, width: int, kind: str = "float64", seed: int = 0) -> np.ndarray:
@@ -129,13 +129,13 @@ def test_state_keeps_its_form(doubles, kind: str, height: int, width: int) -> No
 
 def test_options_are_read_off_the_entries() -> None:
     net = SpadeE2VID(bins=3, channels=8)
-    assert SPADE_E2VID.network(weights.entries(net, 3), {}) == net
+    assert SPADE_E2VID.network(weights.entries(net), {}) == net
     others = [ETNet(5, 8, norm=False), UNetRecurrent(5, 8, 3, 2, 5, False, True, False, "none")]
-    assert [SPADE_E2VID.network(weights.entries(other, 5), {}) for other in others] == [None, None]
-    assert [method.network(weights.entries(net, 3), {}) for method in (ET_NET, E2VID_PLUS)] == [None, None]
+    assert [SPADE_E2VID.network(weights.entries(other), {}) for other in others] == [None, None]
+    assert [method.network(weights.entries(net), {}) for method in (ET_NET, E2VID_PLUS)] == [None, None]
 
 
 def test_parameters_of_the_published_network() -> None:
-    entries = weights.entries(SpadeE2VID(5, 32), 5)
+    entries = weights.entries(SpadeE2VID(5, 32))
     trained = {name: shape for name, shape in entries.items() if "running_" not in name}
     assert sum(int(np.prod(shape)) for shape in trained.values()) == SPADE_E2VID.parameters

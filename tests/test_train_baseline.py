@@ -129,7 +129,7 @@ def test_runs_that_cannot_be(whole_run: Path, change: dict, message: str):
 
 
 def test_state_is_carried_over_chunks_and_the_gradient_is_not(windows: dict[str, np.ndarray]):
-    variables, start = random_variables(NET, 5, 1), NET.initial(16, 16, jnp.dtype(jnp.float32))
+    variables, start = random_variables(NET, 1), NET.initial(16, 16, jnp.dtype(jnp.float32))
     through = jax.jit(partial(run, NET, variables))
     one, two = jnp.split(jnp.asarray(windows["grids"]), 2)
     _, together = through(jnp.concatenate([one, two]), start)
@@ -217,7 +217,7 @@ def test_held_out_scenes_are_not_trained_on():
 
 
 def test_random_weights_are_those_of_pytorch_in_distribution():
-    entries = weights.to_entries(random_variables(FireNet(5, 16, PLUS), 5, 0))
+    entries = weights.to_entries(random_variables(FireNet(5, 16, PLUS), 0))
     gate = entries["G1.reset_gate.weight"].reshape(16, -1)
     np.testing.assert_allclose(gate @ gate.T, np.eye(16), atol=1e-6)
     assert not entries["G1.reset_gate.bias"].any()

@@ -1,15 +1,13 @@
 """`evinr baseline`: a published network over a recording, from its published weights to a video."""
 
 import sys
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import imageio.v3 as iio
 import jax
 import numpy as np
-from jaxtyping import Float, Float64, Shaped
+from jaxtyping import Float, Shaped
 from rich.console import Console
 
 from baselines import installed
@@ -20,12 +18,12 @@ from baselines.methods import METHODS
 from baselines.runner import pictures
 from baselines.windows import Windows
 from evinr import report
-from evinr.cli import baseline_run, source
+from evinr.cli import baseline_run, frame_files, run_folder, source
 from evinr.cli.cutting import cut, require_fit
 from evinr.cli.network_commands import Baseline, Cutting
 from evinr.cli.source import Source
 from evinr.events import InputError
-from evinr.files import whole, whole_folder, write_json
+from evinr.files import whole_folder, write_json
 from evinr.metrics.normalisation import normalise
 
 COLUMNS = 5
@@ -64,10 +62,7 @@ def loaded(name: str, weights: Path | None, option: str) -> Model:
 
 def choose(command: Baseline) -> Path:
     """The run's folder. Raises InputError where it exists and may not be replaced, or its name is none."""
-    name = command.name or f"{source.name_of(command.source)}-{command.method}"
-    if Path(name).name != name or name in (".", ".."):
-        raise InputError(f"--name {name}: give the name of one folder; --out says where it is")
-    folder = command.out / name
+    folder = run_folder.place(command.out, command.name or f"{source.name_of(command.source)}-{command.method}")
     if folder.exists() and not command.overwrite:
         raise InputError(f"{folder}: exists already; pass --overwrite or another --name")
     if folder.exists():
@@ -112,12 +107,9 @@ def _write_frames(
     else:
         shape, kind = (count, events.height, events.width, 3), "|u1"
         batches = colour_pictures(model, events, windows, command.bayer)
-    with whole(folder / baseline_run.FRAMES) as partial, partial.open("wb") as file:
-        np.lib.format.write_array_header_1_0(file, {"descr": kind, "fortran_order": False, "shape": shape})
-        with report.progress(console, "network", count) as advance:
-            for batch in batches:
-                file.write(np.ascontiguousarray(batch, kind).tobytes())
-                advance(len(batch))
+    with report.progress(console, "network", count) as advance:
+        for done in frame_files.array(folder / baseline_run.FRAMES, shape, kind, batches):
+            advance(done)
     (folder / baseline_run.TIMES).write_text("".join(f"{time:.9f}\n" for time in windows.times))
 
 
@@ -131,8 +123,11 @@ def _pictures(
     fps: float,
 ) -> None:
     """`frames/` with the times of each, `video.mp4` and `preview.png`."""
+    (folder / "frames").mkdir()
+    shown = (_unit(frames[start : start + BATCH]) for start in range(0, len(frames), BATCH))
     with report.progress(console, "pictures", len(frames)) as advance:
-        report.video(folder / "video.mp4", _written(folder / "frames", windows.times, frames), fps, advance)
+        batches = frame_files.pngs(folder / "frames", windows.times, shown)
+        report.video(folder / "video.mp4", batches, fps, advance)
     chosen = np.unique(np.linspace(0, len(frames) - 1, COLUMNS + 1).round().astype(int))[1:]
     chosen = chosen if chosen.size else np.array([0])
     times = windows.times[chosen]
@@ -142,21 +137,6 @@ def _pictures(
     camera = source.near(given, times)
     rows += [] if camera is None else [report.Row("camera", camera / 255)]
     report.contact_sheet(folder / "preview.png", times.tolist(), rows)
-
-
-def _written(
-    folder: Path, times: Float64[np.ndarray, " n"], frames: Shaped[np.ndarray, "n h w *c"]
-) -> Iterator[Float[np.ndarray, "k h w *c"]]:
-    """The frames as they are shown, some at a time, each written to the folder before."""
-    folder.mkdir()
-    with (folder / "images.txt").open("w") as index:
-        for start in range(0, len(frames), BATCH):
-            shown = _unit(frames[start : start + BATCH])
-            for place, picture in enumerate(report.bytes_of(shown), start):
-                name = f"frame_{place:08d}.png"
-                iio.imwrite(folder / name, picture)
-                index.write(f"{times[place]:.9f} {name}\n")
-            yield shown
 
 
 def _unit(frames: Shaped[np.ndarray, "*s"]) -> Float[np.ndarray, "*s"]:

@@ -13,31 +13,33 @@ from evinr.reconstruction import Span
 
 FRAMES, TIMES = "frames.npy", "frames.txt"
 """Pictures as a metric gets them, float32 (n, H, W), not clipped, or uint8 (n, H, W, 3); and the time of each, a line each."""
-
-
 WHOLE = frozenset({FRAMES, TIMES, "frames", "config.json", "preview.png", "video.mp4"})
 """All that a run has."""
+
+
+def is_one(folder: Path) -> bool:
+    """Whether a folder is such a run, whole or damaged."""
+    return (folder / FRAMES).is_file() and (folder / "config.json").is_file() and not (folder / "checkpoint").exists()
+
+
+def about(folder: Path) -> dict[str, Any]:
+    """Its `config.json`. Raises InputError where it is damaged, or of something else."""
+    try:
+        found = dict(json.loads((folder / "config.json").read_text()))
+    except (OSError, ValueError, TypeError):
+        found = {}
+    if "method" not in found:
+        raise InputError(f"{folder / 'config.json'}: of no run of a network, or damaged; run the network again")
+    return found
 
 
 def require_replaceable(folder: Path) -> None:
     """Raises InputError unless a folder is such a run and holds nothing else: a recording, weights, somebody's notes."""
     if not is_one(folder):
         raise InputError(f"{folder}: is no run of a network; pass another --name or --out")
+    about(folder)
     if others := sorted({file.name for file in folder.iterdir()} - WHOLE):
         raise InputError(f"{folder}: holds {others[0]}, which is not of the run; move it, or pass another --name")
-
-
-def is_one(folder: Path) -> bool:
-    """Whether a folder is such a run."""
-    return (folder / FRAMES).is_file() and (folder / "config.json").is_file() and "method" in _read(folder)
-
-
-def about(folder: Path) -> dict[str, Any]:
-    """Its `config.json`. Raises InputError where it is damaged."""
-    found = _read(folder)
-    if not found:
-        raise InputError(f"{folder / 'config.json'}: cannot be understood; it is damaged: run the baseline again")
-    return found
 
 
 def prediction(folder: Path) -> Prediction:
@@ -55,10 +57,3 @@ def prediction(folder: Path) -> Prediction:
         return chosen if chosen.ndim == 3 else (chosen / 255 @ LUMA).astype(np.float32)
 
     return Prediction("picture", Span(times[0], times[-1]), times, at)
-
-
-def _read(folder: Path) -> dict[str, Any]:
-    try:
-        return dict(json.loads((folder / "config.json").read_text()))
-    except (OSError, ValueError, TypeError):
-        return {}

@@ -1,5 +1,7 @@
 """How a recording that was read is cut into the windows of a network, and whether the network can take it."""
 
+from typing import Literal
+
 from baselines.method import Method
 from baselines.windows import Windows, between_frames, of_count, of_seconds
 from evinr.cli import source
@@ -7,26 +9,29 @@ from evinr.cli.network_commands import Cutting
 from evinr.cli.source import Source
 from evinr.events import InputError
 
+EVENTS, SECONDS = 10_000, 0.04
+"""Of a window, where nothing else is asked for."""
 MOST = 1_000_000
 """Windows: eleven hours of 25 a second."""
 
 
 def cut(given: Source, cutting: Cutting, name: str) -> tuple[Windows, Cutting, list[str]]:
     """The windows, how they were cut, and what was assumed. Raises InputError where there are none, or far too many."""
-    events, truth, size = given.events, source.times(given), ""
-    how, said = kind_of(cutting, truth is not None), list[str]()
-    match how.windows:
+    events, truth, size, said = given.events, source.times(given), "", list[str]()
+    match _kind(cutting, truth is not None):
         case "k-events":
-            windows, size = of_count(events.t, how.window_events or 0), f"{how.window_events:,} events"
+            count = cutting.window_events or EVENTS
+            windows, how, size = of_count(events.t, count), Cutting("k-events", count), f"{count:,} events"
         case "t-seconds":
-            seconds = how.window_seconds or 0.0
+            seconds = cutting.window_seconds or SECONDS
             if (events.t[-1] - events.t[0]) / seconds > MOST:
                 raise InputError(f"{name}: more than {MOST:,} windows of {seconds:g} s; pass a larger --window-seconds")
-            windows, size = of_seconds(events.t, seconds), f"{seconds:g} s"
-        case _:
+            windows, how = of_seconds(events.t, seconds), Cutting("t-seconds", window_seconds=seconds)
+            size = f"{seconds:g} s"
+        case "between-frames":
             if truth is None:
                 raise InputError(f"{name}: has no camera frames; pass --windows k-events or t-seconds")
-            windows = between_frames(events.t, truth)
+            windows, how = between_frames(events.t, truth), Cutting("between-frames")
             said.append(
                 f"{len(truth)} windows, each from one frame to the next; the first is empty, so the first picture shows nothing"
             )
@@ -43,13 +48,12 @@ def cut(given: Source, cutting: Cutting, name: str) -> tuple[Windows, Cutting, l
     return windows, how, said
 
 
-def kind_of(cutting: Cutting, frames: bool) -> Cutting:
-    """The same, with nothing that is used unset."""
-    if cutting.windows == "k-events" or cutting.window_events is not None:
-        return Cutting("k-events", window_events=cutting.window_events or 10_000)
-    if cutting.windows == "t-seconds" or cutting.window_seconds is not None or not (frames or cutting.windows):
-        return Cutting("t-seconds", window_seconds=cutting.window_seconds or 0.04)
-    return Cutting("between-frames")
+def _kind(cutting: Cutting, frames: bool) -> Literal["between-frames", "k-events", "t-seconds"]:
+    if cutting.windows is not None:
+        return cutting.windows
+    if cutting.window_events is not None:
+        return "k-events"
+    return "between-frames" if frames and cutting.window_seconds is None else "t-seconds"
 
 
 def require_fit(method: Method, given: Source, colour: bool, name: str) -> None:

@@ -6,15 +6,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import imageio.v3 as iio
 import numpy as np
 from jaxtyping import Float
 from rich.console import Console
 
 from evinr import checkpoint, render, report
+from evinr.cli import frame_files
 from evinr.cli.commands import Render
 from evinr.events import InputError
-from evinr.files import named, whole, write_json
+from evinr.files import named, write_json
 from evinr.reconstruction import Reconstruction, Span
 from evinr.tonemap import ToneMap
 
@@ -99,12 +99,9 @@ def _raw(
     """Log intensity or its rate as one float32 array (n, H, W) or (n, H, W, 3), written batch by batch."""
     ask = result.rate if command.what == "rate" else result.log_intensity
     shape = (len(times), *ask(times[0], extrapolate=True).shape)
-    with whole(out) as partial:
-        with partial.open("wb") as file:
-            np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": shape})
-            for batch in render.batches(times):
-                file.write(np.ascontiguousarray(ask(batch, extrapolate=command.extrapolate), "<f4").tobytes())
-                advance(len(batch))
+    batches = (ask(batch, extrapolate=command.extrapolate) for batch in render.batches(times))
+    for done in frame_files.array(out, shape, "<f4", batches):
+        advance(done)
 
 
 def _folder(
@@ -115,14 +112,8 @@ def _folder(
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
     try:
-        done = 0
-        with named(out), (partial / "images.txt").open("w") as index:
-            for batch in _pictures(result, times, command):
-                for time, picture in zip(times[done : done + len(batch)], report.bytes_of(batch), strict=True):
-                    name = f"frame_{done:08d}.png"
-                    iio.imwrite(partial / name, picture)
-                    index.write(f"{time:.9f} {name}\n")
-                    done += 1
+        with named(out):
+            for batch in frame_files.pngs(partial, times, _pictures(result, times, command)):
                 advance(len(batch))
         tone = vars(_tone(command)) if command.what == "intensity" else None
         write_json(partial / "render.json", {"what": command.what, "tone": tone})

@@ -19,6 +19,13 @@ UNREADABLE = "[]*?"
 """Orbax takes paths with these for patterns, and finds nothing."""
 
 
+def place(out: Path, name: str) -> Path:
+    """The folder of that name. Raises InputError for what is not the name of one folder."""
+    if Path(name).name != name or name in (".", ".."):
+        raise InputError(f"--name {name}: give the name of one folder; --out says where it is")
+    return out / name
+
+
 def choose(command: Fit) -> Path:
     """The run's folder.
 
@@ -27,9 +34,7 @@ def choose(command: Fit) -> Path:
             overwritten and is no run, or holds the recording.
     """
     name = command.name or re.sub(f"[{re.escape(UNREADABLE)}]", "_", source.name_of(command.source))
-    if Path(name).name != name or name in (".", ".."):
-        raise InputError(f"--name {name}: give the name of one folder; --out says where it is")
-    folder = command.out / name
+    folder = place(command.out, name)
     if set(UNREADABLE) & set(str(folder.absolute())):
         raise InputError(
             f"{folder}: Orbax reads no folder with one of {UNREADABLE} in its path; pass another --name or --out"

@@ -23,7 +23,7 @@ from baselines import runner
 from baselines.method import Method, Network
 from baselines.methods import METHODS
 from baselines.padding import Padding, padding
-from experiments.benchmarks.machine import RESULTS, cores, save
+from experiments.benchmarks.machine import RESULTS, answer, cores, save
 
 DRIVER = """
 import json, sys, time, types
@@ -204,14 +204,6 @@ def row(result: dict[str, Any]) -> str:
     figures = [*(f"{ms:.2f}" for ms in result["ms_per_window"].values())]
     figures += [f"{ratio:.2f}" for ratio in result["times_as_fast_as"].values()]
     return f"| {' | '.join([result['network'], result['size'], *figures])} |"
-
-
-def answer(answers: IO[str]) -> Any:
-    """The driver's next line."""
-    line = answers.readline()
-    if not line:
-        raise SystemExit("the original stopped: its error stands above")
-    return json.loads(line)
 
 
 if __name__ == "__main__":

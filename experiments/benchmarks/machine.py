@@ -11,7 +11,7 @@ import sys
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from evinr.files import whole
 
@@ -30,6 +30,14 @@ def save(out: Path, config: Any, results: Any, quiet: bool = False) -> None:
         partial.write_text(json.dumps(record, indent=2, default=str) + "\n")
     if not quiet:
         print(f"written to {out}")
+
+
+def answer(answers: IO[str]) -> Any:
+    """The next line of an original that runs in a process of its own."""
+    line = answers.readline()
+    if not line:
+        raise SystemExit("the original stopped: its error stands above")
+    return json.loads(line)
 
 
 def machine() -> dict[str, str | int | float]:

@@ -4,7 +4,6 @@ The authors' code (github.com/wzpscott/EvINR) is no part of this repository: a c
 Both sides take the same kind of step (forward, losses, backward, AdamW) on random event images held on their device.
 """
 
-import json
 import subprocess
 import time
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from evinr import siren
 from evinr.config import PAPER
 from evinr.fitting import Target, initial, schedule, steps
 from evinr.losses import Weights
-from experiments.benchmarks.machine import RESULTS, cores, save
+from experiments.benchmarks.machine import RESULTS, answer, cores, save
 
 DRIVER = """
 import json, sys, time, types
@@ -122,14 +121,6 @@ def summary(rounds: list[tuple[float, float]], steps_per_round: int) -> dict[str
         "busy_cores": median(cpu / wall for wall, cpu in rounds),
         "round_seconds": [wall for wall, _ in rounds],
     }
-
-
-def answer(answers: IO[str]) -> Any:
-    """The driver's next line."""
-    line = answers.readline()
-    if not line:
-        raise SystemExit("the original stopped: its error stands above")
-    return json.loads(line)
 
 
 if __name__ == "__main__":
