@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from baselines.method import Method, Network, Plain, Shapes, Variables
-from baselines.methods import METHODS
+from baselines.methods import EVERY
 from baselines.unet import UNetRecurrent, computed
 from baselines.weights import entries, variables
 from evinr.events import InputError
@@ -25,6 +25,8 @@ SETTINGS = (
     "model.",
 )
 """Where checkpoints keep the options of their network: ConfigParser's of event_cnn_minimal and its kin, FireNet's, E2VID's."""
+HOLDS = ("state_dict.", "params.")
+"""Where they keep the network: most, and BasicSR (EFNet)."""
 COUNTER = "num_batches_tracked"
 """End of the names of entries that no network reads: batches that a normalisation has seen."""
 READ = ("final_activation",)
@@ -64,7 +66,7 @@ def load(name: str, path: Path | str) -> Model:
 
     Raises InputError where there is no such file, or it is damaged, or of another network, or has not all entries.
     """
-    method, path = METHODS[name], Path(path)
+    method, path = EVERY[name], Path(path)
     if path.suffix == ".safetensors":
         stored = safetensors_file.read(path)
         checkpoint = Checkpoint(
@@ -91,15 +93,14 @@ def load(name: str, path: Path | str) -> Model:
 
 def find(path: Path, checkpoint: Checkpoint, method: Method | None = None) -> Found:
     """The network of a checkpoint, that of `method` if it is given. Raises InputError as `load` does."""
-    arrays = {name: array for name, array in checkpoint.arrays.items() if name.startswith("state_dict.")}
-    arrays = {name.removeprefix("state_dict."): array for name, array in arrays.items()} or checkpoint.arrays
+    arrays = next(filter(None, (_below(checkpoint, start) for start in HOLDS)), checkpoint.arrays)
     arrays = {name: array for name, array in arrays.items() if not name.endswith(COUNTER)}
     shapes, options = {name: array.shape for name, array in arrays.items()}, _options(checkpoint.values)
-    fitting = {other.name: found for other in METHODS.values() if (found := _fitting(other, shapes, options))}
+    fitting = {other.name: found for other in EVERY.values() if (found := _fitting(other, shapes, options))}
     name = method.name if method else next(iter(fitting), None)
     if name not in fitting:
         if fitting and method:
-            held, other = METHODS[next(iter(fitting))].title, " or ".join(fitting)
+            held, other = EVERY[next(iter(fitting))].title, " or ".join(fitting)
             raise InputError(
                 f"{path}: holds {held}, not {method.title}; run {other}, or give the file of {method.title}"
             )
@@ -117,10 +118,14 @@ def find(path: Path, checkpoint: Checkpoint, method: Method | None = None) -> Fo
     only = {path: checkpoint._replace(arrays={entry: array for entry, array in arrays.items() if entry not in known})}
     complete = matched(
         name if method else " or ".join(fitting),
-        Architecture(entries(network), METHODS[name].unused, {}),
+        Architecture(entries(network), EVERY[name].unused, {}),
         only,
     )
     return Found(network, options, complete)
+
+
+def _below(checkpoint: Checkpoint, start: str) -> dict[str, np.ndarray]:
+    return {name.removeprefix(start): array for name, array in checkpoint.arrays.items() if name.startswith(start)}
 
 
 def _fitting(method: Method, shapes: Shapes, options: Mapping[str, Plain]) -> Network | None:

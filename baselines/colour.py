@@ -35,7 +35,8 @@ def colour_pictures(
     lightness = zeros(model.network, height, width, whole)
     plane = zeros(model.network, height // 2, width // 2, half)
     state = lightness, jax.tree.map(lambda leaf: jnp.stack([leaf] * 4), plane)
-    for count, grids in grids_of(events, windows, model.network.bins):
+    represent = partial(model.method.represent, model.network, model.variables)
+    for count, grids in grids_of(events, windows, model.network.bins, represent):
         state, (gray, planes) = _run(
             model.variables, state, grids, network=model.network, normal=model.method.normalised, whole=whole, half=half
         )

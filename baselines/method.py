@@ -4,8 +4,11 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
+from baselines.voxel_grid import of_window
+from evinr.events import Events
 from evinr.weights.torch_tensors import Plain as Plain
 
 State = Any
@@ -22,7 +25,7 @@ class Network(Protocol):
 
     @property
     def bins(self) -> int:
-        """Of the voxel grid."""
+        """Channels of what it is given: of the voxel grid, for most."""
         ...
 
     def initial(self, height: int, width: int, dtype: jnp.dtype) -> State:
@@ -34,8 +37,17 @@ class Network(Protocol):
         ...
 
     def apply(self, variables: Variables, grid: Float[Array, "h w bins"], state: State) -> Any:
-        """The new state and the picture (h, w), from the voxel grid of one window and the state before it (linen)."""
+        """The new state and the picture (h, w) or (h, w, 3), from the grid of one window and the state before it (linen)."""
         ...
+
+
+Represent = Callable[[Network, Variables, Events], Float[np.ndarray, "h w bins"]]
+"""From the events of one window to what the network is given, float32; some learn how."""
+
+
+def signed(network: Network, variables: Variables, window: Events) -> Float[np.ndarray, "h w bins"]:
+    """EVREAL's voxel grid of polarities; its times are since the window's first event, in single precision."""
+    return of_window(window, network.bins)
 
 
 class Method(NamedTuple):
@@ -59,10 +71,20 @@ class Method(NamedTuple):
     """Whether a voxel grid's non-zero cells are brought to mean 0 and deviation 1 first."""
     multiple: int
     """Rows and columns are padded with zeros to a multiple of this."""
-    finish: Literal["none", "robust", "exprobust"]
+    finish: Literal["none", "robust", "exprobust", "light"]
     """What is done to a picture, EVREAL's `post_process_norm`: nothing, a stretch from its 1st to its 99th percentile, or
-    the exponential and then that stretch."""
+    the exponential and then that stretch. `light`: it is linear light of high range; all pictures together are stretched
+    from their 1st to their 99th percentile, and nothing is cut off."""
     smallest: int = 1
     """Rows and columns that it takes at least."""
+    represent: Represent = signed
+    """What becomes of the events of a window."""
+    delay: int = 0
+    """The picture of a window comes so many windows later, as those are looked at, too; so many windows at each end of a
+    recording have none."""
+    windows: Literal["after the first frame", "from the start", "stored"] = "after the first frame"
+    """Where windows begin that are cut between frames: the first is empty (EVREAL), or it holds all events before the first
+    frame (event_cnn_minimal's loader). `stored`: as that, but where the recording says which events belong to a frame,
+    those."""
     unused: tuple[str, ...] = ()
     """Beginnings of the names of entries that its published file has and that the network does without."""

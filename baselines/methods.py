@@ -4,6 +4,7 @@ from baselines.e2vid import E2VID, E2VID_PLUS, SSL_E2VID
 from baselines.et_net import ET_NET
 from baselines.firenet import FIRENET, FIRENET_PLUS
 from baselines.hypere2vid import HYPERE2VID
+from baselines.method import Method
 from baselines.pie_net import PIE_NET, PIE_NET_LITE
 from baselines.spade_e2vid import SPADE_E2VID
 
@@ -14,3 +15,7 @@ METHODS = {
         *(SPADE_E2VID, ET_NET, HYPERE2VID, PIE_NET, PIE_NET_LITE),
     )
 }
+"""Those that make pictures of events (`evinr baseline`)."""
+DEBLURRING: dict[str, Method] = {}
+"""Those that make blurred pictures sharp (`evinr deblur`)."""
+EVERY = METHODS | DEBLURRING

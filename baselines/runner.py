@@ -1,17 +1,17 @@
 """A network over the windows of a recording: events to grids, grids to pictures, the state carried from each to the next."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Float32
+from jaxtyping import Array, Float, Float32, Float64
 
 from baselines.checkpoints import Model
-from baselines.method import Network, State, Variables
+from baselines.method import Method, Network, State, Variables
 from baselines.padding import Padding, crop, pad, padding
-from baselines.voxel_grid import normalised, voxel_grid
+from baselines.voxel_grid import normalised
 from baselines.windows import Windows
 from evinr.events import Events
 
@@ -19,27 +19,36 @@ CHUNK = 8
 """Windows of a compiled call: enough that its start costs nothing, few enough that their grids fit anywhere."""
 
 
-def pictures(model: Model, events: Events, windows: Windows) -> Iterator[Float32[np.ndarray, "k h w"]]:
-    """What the network makes of each window, some windows at a time: neither clipped nor finished (`Method.finish`)."""
+def pictures(model: Model, events: Events, windows: Windows) -> Iterator[Float32[np.ndarray, "k h w *c"]]:
+    """What the network makes of each window that has a picture (`pictured`), some windows at a time: neither clipped nor
+    finished (`Method.finish`)."""
     by = padding(events.height, events.width, model.method.multiple)
     state, normal = zeros(model.network, events.height, events.width, by), model.method.normalised
-    for count, grids in grids_of(events, windows, model.network.bins):
+    early = 2 * model.method.delay
+    represent = partial(model.method.represent, model.network, model.variables)
+    for count, grids in grids_of(events, windows, model.network.bins, represent):
         state, made = run(model.variables, state, grids, network=model.network, normal=normal, by=by)
-        yield np.asarray(made)[:count]
+        yield np.asarray(made)[early:count]
+        early = max(early - count, 0)
+
+
+def pictured(method: Method, windows: Windows) -> Float64[np.ndarray, " m"]:
+    """The times of the pictures: of all windows but those that have none for the network's delay."""
+    return windows.times[method.delay : len(windows.times) - method.delay]
 
 
 def grids_of(
-    events: Events, windows: Windows, bins: int
+    events: Events, windows: Windows, bins: int, represent: Callable[[Events], Float[np.ndarray, "h w {bins}"]]
 ) -> Iterator[tuple[int, Float32[np.ndarray, "{CHUNK} h w {bins}"]]]:
-    """Voxel grids of `CHUNK` windows at a time, empty ones at the end to make them as many, and how many are not those."""
+    """What the network is given of `CHUNK` windows at a time, zeros at the end to make them as many, and how many are not
+    those."""
     for start in range(0, len(windows.times), CHUNK):
         grids = np.zeros((CHUNK, events.height, events.width, bins), np.float32)
         count = min(CHUNK, len(windows.times) - start)
         for place in range(count):
             part = slice(windows.first[start + place], windows.end[start + place])
-            since = (events.t[part] - events.t[part][:1]).astype(np.float32)
-            where = events.x[part], events.y[part]
-            grids[place] = voxel_grid(*where, since, events.p[part], bins, events.height, events.width)
+            window = events._replace(t=events.t[part], x=events.x[part], y=events.y[part], p=events.p[part])
+            grids[place] = represent(window)
         yield count, grids
 
 
@@ -51,10 +60,10 @@ def zeros(network: Network, height: int, width: int, by: Padding) -> State:
 @partial(jax.jit, static_argnames=("network", "normal", "by"))
 def run(
     variables: Variables, state: State, grids: Float[Array, "n h w b"], *, network: Network, normal: bool, by: Padding
-) -> tuple[State, Float[Array, "n h w"]]:
+) -> tuple[State, Float[Array, "n h w *c"]]:
     """The state after the last window, and the picture of each."""
 
-    def step(state: State, grid: Float[Array, "h w b"]) -> tuple[State, Float[Array, "h w"]]:
+    def step(state: State, grid: Float[Array, "h w b"]) -> tuple[State, Float[Array, "h w *c"]]:
         return one(network, variables, by, state, normalised(grid) if normal else grid)
 
     return jax.lax.scan(step, state, grids)
@@ -62,7 +71,7 @@ def run(
 
 def one(
     network: Network, variables: Variables, by: Padding, state: State, grid: Float[Array, "h w b"]
-) -> tuple[State, Float[Array, "h w"]]:
+) -> tuple[State, Float[Array, "h w *c"]]:
     """The state after a window, and its picture, with zeros around while the network sees it."""
     state, picture = network.apply(variables, pad(grid, by), state)
     return state, crop(picture, by)

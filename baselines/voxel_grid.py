@@ -6,12 +6,20 @@ from typing import TypeVar
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, Integer
+from jaxtyping import Array, Float, Float32, Int, Integer
+
+from evinr.events import Events
 
 SAME_TIME = 1e-9
 """Seconds; shorter windows have their events spread evenly."""
 
 Real = TypeVar("Real", bound=np.floating)
+
+
+def of_window(window: Events, bins: int) -> Float32[np.ndarray, "h w {bins}"]:
+    """The voxel grid of a window's events, their times taken since the first of them."""
+    since = (window.t - window.t[:1]).astype(np.float32)
+    return voxel_grid(window.x, window.y, since, window.p, bins, window.height, window.width)
 
 
 def voxel_grid(

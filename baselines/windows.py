@@ -7,7 +7,7 @@ from jaxtyping import Float64, Int
 
 
 class Windows(NamedTuple):
-    """Consecutive windows; the picture of each is of its end."""
+    """Windows one after another; the picture of each is of its end, but for stored ones."""
 
     first: Int[np.ndarray, " n"]
     """Its first event."""
@@ -17,14 +17,24 @@ class Windows(NamedTuple):
     """Of the pictures, in seconds, rising."""
 
 
-def between_frames(t: Float64[np.ndarray, " e"], frames: Float64[np.ndarray, " n"]) -> Windows:
+def between_frames(
+    t: Float64[np.ndarray, " e"], frames: Float64[np.ndarray, " n"], *, from_start: bool = False
+) -> Windows:
     """From each camera frame to the next, a picture at the time of each frame.
 
-    The first window is empty, and what came before the first frame is left out. The event of a frame is the last one at or
-    before it, which is the first of its window (EVREAL's tools write its index so). EVREAL leaves out the last frame.
+    The first window is empty, and what came before the first frame is left out; `from_start` it holds just that, as
+    event_cnn_minimal's loader has it (data_loader/dataset.py, compute_frame_indices). The event of a frame is the last one at
+    or before it, which is the first of its window (EVREAL's tools write its index so). EVREAL leaves out the last frame.
     """
     at = np.maximum(np.searchsorted(t, frames, side="right") - 1, 0)
-    return Windows(np.concatenate([at[:1], at[:-1]]), at, frames)
+    return Windows(np.concatenate([[0] if from_start else at[:1], at[:-1]]), at, frames)
+
+
+def stored(
+    t: Float64[np.ndarray, " e"], spans: Float64[np.ndarray, "n 2"], frames: Float64[np.ndarray, " n"]
+) -> Windows:
+    """The events that the recording itself gives to each frame: from the first time of its span to before the second."""
+    return Windows(np.searchsorted(t, spans[:, 0]), np.searchsorted(t, spans[:, 1]), frames)
 
 
 def of_count(t: Float64[np.ndarray, " e"], count: int) -> Windows:

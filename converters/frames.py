@@ -21,6 +21,8 @@ class Frames(NamedTuple):
 
     times: Float64[np.ndarray, " m"]
     images: UInt8[np.ndarray, "m h w"]
+    windows: Float64[np.ndarray, "m 2"] | None = None
+    """Begin and end, this one not included, of the events that the file itself gives to each, where it does."""
 
 
 class Gathered(NamedTuple):
@@ -30,10 +32,11 @@ class Gathered(NamedTuple):
 
 def gather(frames: FrameSet, options: ReadOptions, origin: int, name: str) -> Gathered:
     """The frames inside the wanted span, in memory, as 8-bit gray. Raises InputError as `checked_frames` does."""
-    times, images, kinds = [], [], set()
+    times, images, windows, kinds = [], [], [], set()
     for frame in checked_frames(frames, options, origin, name):
         times.append((frame.time - origin) / 1e9)
         images.append(to_gray(frame.image))
+        windows += [] if frame.window is None else [[(time - origin) / 1e9 for time in frame.window]]
         kinds.add("colour" if frame.image.ndim == 3 else str(frame.image.dtype))
     assumptions = []
     if "colour" in kinds:
@@ -45,7 +48,8 @@ def gather(frames: FrameSet, options: ReadOptions, origin: int, name: str) -> Ga
     order = np.argsort(times, kind="stable")
     if (order[1:] < order[:-1]).any():
         assumptions.append("frames were sorted by time")
-    return Gathered(Frames(np.array(times)[order], np.stack(images)[order]), tuple(assumptions))
+    stored = np.array(windows)[order] if len(windows) == len(times) else None
+    return Gathered(Frames(np.array(times)[order], np.stack(images)[order], stored), tuple(assumptions))
 
 
 def checked_frames(frames: FrameSet, options: ReadOptions, origin: int, name: str) -> Iterator[Frame]:

@@ -67,6 +67,8 @@ class Frame(NamedTuple):
     """Begin and end of the exposure in nanoseconds of the same clock, where the file tells."""
     place: str | None = None
     """Where in the file it stands, for messages; unset, counted."""
+    window: tuple[int, int] | None = None
+    """Begin and end, this one not included, of the events that the file itself gives to this picture, in nanoseconds."""
 
 
 Layout = Literal["gray", "rgb", "rggb", "bggr", "grbg", "gbrg"]

@@ -5,6 +5,7 @@ where everything was a window ago is known. Held out: other kinds of scenes, wit
 """
 
 from collections.abc import Iterator
+from functools import partial
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -13,6 +14,7 @@ from jaxtyping import Float, Float32, Float64
 
 from baselines.runner import grids_of
 from baselines.training import Chunk
+from baselines.voxel_grid import of_window
 from baselines.windows import between_frames
 from evinr.simulator import scenes
 from evinr.simulator.scenes.motions import Motion
@@ -89,7 +91,9 @@ def sequence(scene: Scene, side: int, windows: int, fps: float) -> Sequence:
     events = simulate(world.light, world.times(frames[0], frames[-1]), scene.sensor, scene.seed)
     cut = between_frames(events.t, frames)
     # The first window is the empty one before the first frame.
-    grids = np.concatenate([some[:count] for count, some in grids_of(events, cut, BINS)])[1:]
+    grids = np.concatenate(
+        [some[:count] for count, some in grids_of(events, cut, BINS, partial(of_window, bins=BINS))]
+    )[1:]
     truth = np.stack([np.clip(np.exp(world.light(t)) / world.white, 0, 1) for t in frames[1:].tolist()])
     moved = np.zeros((windows, 2, 3))
     if scene.kind in TRAINED:

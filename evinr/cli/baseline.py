@@ -7,7 +7,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Float, Shaped
+from jaxtyping import Float, Float64, Shaped
 from rich.console import Console
 
 from baselines import installed
@@ -15,7 +15,7 @@ from baselines.checkpoints import Model, load
 from baselines.colour import colour_pictures
 from baselines.method import Method
 from baselines.methods import METHODS
-from baselines.runner import pictures
+from baselines.runner import pictured, pictures
 from baselines.windows import Windows
 from evinr import report
 from evinr.cli import baseline_run, frame_files, run_folder, source
@@ -72,7 +72,8 @@ def choose(command: Baseline) -> Path:
 
 def made(command: Baseline, console: Console, folder: Path, model: Model, given: Source) -> None:
     """Run the network over a source that was read, into a folder that `choose` chose."""
-    windows, how, said = cut(given, command.cutting, command.source)
+    windows, how, said = cut(given, command.cutting, model.method, command.source)
+    times = pictured(model.method, windows)
     require_fit(model.method, given, command.bayer is not None, command.source)
     console.print(f"{model.method.title} on {given.about['source']} ({given.about['format']})")
     assumptions = [*given.about["assumptions"], *model.notes, *said]
@@ -83,9 +84,9 @@ def made(command: Baseline, console: Console, folder: Path, model: Model, given:
             _write_frames(console, partial, model, given, windows, command)
         frames = np.load(partial / baseline_run.FRAMES, mmap_mode="r")
         fps = command.fps or min(30.0, max(1.0, len(frames) / SECONDS))
-        _pictures(console, partial, frames, windows, given, model.method, fps)
+        _pictures(console, partial, frames, times, given, model.method, fps)
         about = made_with(command, model, how) | {"weights": model.sha256}
-        about |= {"span": [float(windows.times[0]), float(windows.times[-1])]} | given.about
+        about |= {"span": [float(times[0]), float(times[-1])]} | given.about
         write_json(partial / "config.json", about | {"assumptions": assumptions})
     console.print(f"video    {folder / 'video.mp4'}\npreview  {folder / 'preview.png'}\nframes   {folder / 'frames'}")
 
@@ -100,7 +101,8 @@ def _write_frames(
     console: Console, folder: Path, model: Model, given: Source, windows: Windows, command: Baseline
 ) -> None:
     """The pictures as the network's authors would hand them to a metric, and their times."""
-    events, count = given.events, len(windows.times)
+    events, times = given.events, pictured(model.method, windows)
+    count = len(times)
     if command.bayer is None:
         shape, kind = (count, events.height, events.width), "<f4"
         batches = (normalise(batch, model.method.finish) for batch in pictures(model, events, windows))
@@ -110,14 +112,14 @@ def _write_frames(
     with report.progress(console, "network", count) as advance:
         for done in frame_files.array(folder / baseline_run.FRAMES, shape, kind, batches):
             advance(done)
-    (folder / baseline_run.TIMES).write_text("".join(f"{time:.9f}\n" for time in windows.times))
+    (folder / baseline_run.TIMES).write_text("".join(f"{time:.9f}\n" for time in times))
 
 
 def _pictures(
     console: Console,
     folder: Path,
     frames: Shaped[np.ndarray, "n h w *c"],
-    windows: Windows,
+    times: Float64[np.ndarray, " n"],
     given: Source,
     method: Method,
     fps: float,
@@ -126,12 +128,12 @@ def _pictures(
     (folder / "frames").mkdir()
     shown = (_unit(frames[start : start + BATCH]) for start in range(0, len(frames), BATCH))
     with report.progress(console, "pictures", len(frames)) as advance:
-        batches = frame_files.pngs(folder / "frames", windows.times, shown)
+        batches = frame_files.pngs(folder / "frames", times, shown)
         report.video(folder / "video.mp4", batches, fps, advance)
     chosen = np.unique(np.linspace(0, len(frames) - 1, COLUMNS + 1).round().astype(int))[1:]
     chosen = chosen if chosen.size else np.array([0])
-    times = windows.times[chosen]
-    gap = float(np.median(np.diff(windows.times))) if len(frames) > 1 else given.events.t[-1] - given.events.t[0]
+    gap = float(np.median(np.diff(times))) if len(frames) > 1 else given.events.t[-1] - given.events.t[0]
+    times = times[chosen]
     events = report.Row("events", [report.event_picture(given.events, time - gap / 2, gap) for time in times])
     rows = [events, report.Row(method.title, [_unit(frames[place]) for place in chosen])]
     camera = source.near(given, times)

@@ -31,16 +31,14 @@ def kept(command: Compare, out: Path, models: Mapping[str, Model], given: Source
     Raises InputError where a network cannot take the recording, its windows cannot be cut or scored, or its run was made
     otherwise.
     """
-    if not models:
-        return set()
-    _, how, _ = cut(given, command.cutting, command.source)
-    if how.windows != "between-frames" and source.times(given) is not None:
-        raise InputError(
-            f"--windows {how.windows}: pictures of such windows are at other times than the frames they are scored against; "
-            "leave it out, or pass --skip-frames"
-        )
     found = set[str]()
     for name, model in models.items():
+        _, how, _ = cut(given, command.cutting, model.method, command.source)
+        if how.windows not in ("between-frames", "stored") and source.times(given) is not None:
+            raise InputError(
+                f"--windows {how.windows}: pictures of such windows are at other times than the frames they are scored "
+                "against; leave it out, or pass --skip-frames"
+            )
         require_fit(model.method, given, False, command.source)
         if not (out / name).exists():
             continue

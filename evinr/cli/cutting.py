@@ -3,7 +3,7 @@
 from typing import Literal
 
 from baselines.method import Method
-from baselines.windows import Windows, between_frames, of_count, of_seconds
+from baselines.windows import Windows, between_frames, of_count, of_seconds, stored
 from evinr.cli import source
 from evinr.cli.network_commands import Cutting
 from evinr.cli.source import Source
@@ -15,10 +15,14 @@ MOST = 1_000_000
 """Windows: eleven hours of 25 a second."""
 
 
-def cut(given: Source, cutting: Cutting, name: str) -> tuple[Windows, Cutting, list[str]]:
-    """The windows, how they were cut, and what was assumed. Raises InputError where there are none, or far too many."""
+def cut(given: Source, cutting: Cutting, method: Method, name: str) -> tuple[Windows, Cutting, list[str]]:
+    """The windows of a network, how they were cut, and what was assumed.
+
+    Raises InputError where there are none, too few, or far too many.
+    """
     events, truth, size, said = given.events, source.times(given), "", list[str]()
-    match _kind(cutting, truth is not None):
+    spans = None if given.frames is None else given.frames.windows
+    match _kind(cutting, truth is not None, spans is not None and method.windows == "stored"):
         case "k-events":
             count = cutting.window_events or EVENTS
             windows, how, size = of_count(events.t, count), Cutting("k-events", count), f"{count:,} events"
@@ -31,12 +35,24 @@ def cut(given: Source, cutting: Cutting, name: str) -> tuple[Windows, Cutting, l
         case "between-frames":
             if truth is None:
                 raise InputError(f"{name}: has no camera frames; pass --windows k-events or t-seconds")
-            windows, how = between_frames(events.t, truth), Cutting("between-frames")
-            said.append(
-                f"{len(truth)} windows, each from one frame to the next; the first is empty, so the first picture shows nothing"
-            )
+            from_start = method.windows != "after the first frame"
+            windows, how = between_frames(events.t, truth, from_start=from_start), Cutting("between-frames")
+            first = "holds what is before the first" if from_start else "is empty, so the first picture shows nothing"
+            said.append(f"{len(truth)} windows, each from one frame to the next; the first {first}")
+        case "stored":
+            if spans is None or truth is None:
+                raise InputError(f"{name}: says of no frame which events are its own; leave out --windows stored")
+            windows, how = stored(events.t, spans, truth), Cutting("stored")
+            said.append(f"{len(truth)} windows, those that the recording gives to its frames")
     if not windows.times.size:
         raise InputError(f"{name}: {events.count} events fill no window of {size}; pass smaller ones")
+    if len(windows.times) <= 2 * method.delay:
+        raise InputError(
+            f"{name}: {len(windows.times)} windows, and {method.title} takes {2 * method.delay + 1} for a picture; pass a "
+            "longer span, or smaller windows"
+        )
+    if method.delay:
+        said.append(f"{method.title} looks at windows on both sides, so {method.delay} at each end have no picture")
     if size:
         said.append(
             f"{len(windows.times)} windows of {size}" + ("" if truth is not None else ", as it has no camera frames")
@@ -48,12 +64,14 @@ def cut(given: Source, cutting: Cutting, name: str) -> tuple[Windows, Cutting, l
     return windows, how, said
 
 
-def _kind(cutting: Cutting, frames: bool) -> Literal["between-frames", "k-events", "t-seconds"]:
+def _kind(cutting: Cutting, frames: bool, spans: bool) -> Literal["between-frames", "stored", "k-events", "t-seconds"]:
     if cutting.windows is not None:
         return cutting.windows
     if cutting.window_events is not None:
         return "k-events"
-    return "between-frames" if frames and cutting.window_seconds is None else "t-seconds"
+    if cutting.window_seconds is not None or not frames:
+        return "t-seconds"
+    return "stored" if spans else "between-frames"
 
 
 def require_fit(method: Method, given: Source, colour: bool, name: str) -> None:

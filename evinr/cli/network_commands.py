@@ -21,6 +21,8 @@ MethodName = Literal[
     "hypere2vid",
     "pie-net",
     "pie-net-lite",
+    "eventhdr",
+    "ner-net",
 ]
 """The names of `baselines.methods.METHODS`, which cannot be imported here: they bring flax."""
 
@@ -38,9 +40,10 @@ def method_name(text: str) -> MethodName:
 class Cutting:
     """How a recording is cut into windows, for the networks that make one picture of each."""
 
-    windows: Literal["between-frames", "k-events", "t-seconds"] | None = None
-    """From each camera frame to the next, of as many events, or of as many seconds. Unset: what the next two say; else
-    between frames where the recording has any, and 0.04 s where it has none."""
+    windows: Literal["between-frames", "stored", "k-events", "t-seconds"] | None = None
+    """From each camera frame to the next, those that the recording itself gives to its frames (RLED), of as many events, or of
+    as many seconds. Unset: what the next two say; else between frames where the recording has any (NER-Net: stored where it
+    has such), and 0.04 s where it has none."""
     window_events: int | None = None
     """Events of a window, for k-events; unset, 10,000."""
     window_seconds: float | None = None
@@ -73,7 +76,8 @@ class Baseline:
             str_from_instance=lambda value: [value],
         ),
     ] = ""
-    """The network: e2vid, e2vid+, firenet, firenet+, ssl-e2vid, spade-e2vid, et-net, hypere2vid, pie-net or pie-net-lite."""
+    """The network: e2vid, e2vid+, firenet, firenet+, ssl-e2vid, spade-e2vid, et-net, hypere2vid, pie-net, pie-net-lite,
+    eventhdr or ner-net."""
     source: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")] = ""
     """Recording: a file or folder of any known format; or `demo`."""
     list: bool = False
@@ -104,3 +108,36 @@ class Baseline:
             raise ValueError("give a network and a recording, or --list (see `evinr baseline --help`)")
         if self.fps is not None and not 0 < self.fps < float("inf"):
             raise ValueError(f"fps is {self.fps}, and must be above 0")
+
+
+@dataclass(frozen=True)
+class Deblur:
+    """Make blurred camera frames sharp, with the events of their exposures, by a published network."""
+
+    source: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")]
+    """Recording with blurred frames and events: GoPro or REBlur h5 (the raw ones), HighREV, or any other with frames."""
+    method: Literal["efnet"] = "efnet"
+    """The network."""
+    weights: Path | None = None
+    """The published checkpoint, or a .safetensors that `evinr weights convert` made of it."""
+    recipe: Literal["gopro", "highrev"] | None = None
+    """How the weights were trained: on cumulative events (SCER) with their mask, as for GoPro and REBlur; or on a voxel grid,
+    as for HighREV. Unset: highrev for a HighREV folder, else gopro."""
+    exposure: float | None = None
+    """Seconds that each frame is exposed about its time, where the recording does not tell."""
+    out: Path = Path("runs")
+    """Folder of the runs."""
+    name: str | None = None
+    """Folder of this run inside it; unset, named after the source and the network."""
+    overwrite: bool = False
+    """Replace the run if it exists."""
+    fps: float | None = None
+    """Frames per second at which video.mp4 is played; unset, 30, or as few as make it last 4 s."""
+    precision: Literal["float32", "tensorfloat32", "bfloat16"] = "float32"
+    """Of products on GPU and TPU; a CPU always takes float32."""
+    read: ReadOptions = field(default_factory=ReadOptions)
+
+    def __post_init__(self) -> None:
+        for option, value in (("fps", self.fps), ("exposure", self.exposure)):
+            if value is not None and not 0 < value < float("inf"):
+                raise ValueError(f"{option} is {value}, and must be above 0")

@@ -97,7 +97,7 @@ def truth(source: Source) -> Truth | None:
             "score by what needs no frames"
         )
     if source.frames is not None:
-        return Truth(*source.frames, source.start, not source.cut_short)
+        return Truth(source.frames.times, source.frames.images, source.start, not source.cut_short)
     asked = times(source)
     if source.truth is None or asked is None:
         return None

@@ -133,7 +133,7 @@ def recorded(folder: Path, seconds: float) -> list[Case]:
     def get(source: Path) -> tuple[Events, Truth | None]:
         first = float(read(source, ReadOptions(skip_frames=True)).events.t[0])
         recording = read(source, ReadOptions(t_start=first, t_end=first + seconds))
-        truth = None if recording.frames is None else Truth(*recording.frames, first)
+        truth = None if recording.frames is None else Truth(recording.frames.times, recording.frames.images, first)
         return recording.events, truth
 
     return [Case(name, lambda source=source: get(source)) for name, source in found]

@@ -47,7 +47,7 @@ def _one(piece: Piece, start: float, config: FitConfig, protocol: Protocol, lpip
     if piece.frames is None:
         return evaluate(prediction, alone([prediction]), piece.events, protocol)
     # Without what needs no truth: event replay is defined over a sequence, whose thresholds it finds.
-    return evaluate(prediction, Truth(*piece.frames, start), None, protocol, lpips=lpips)
+    return evaluate(prediction, Truth(piece.frames.times, piece.frames.images, start), None, protocol, lpips=lpips)
 
 
 def held(reconstruction: Reconstruction, piece: Piece) -> Prediction:
