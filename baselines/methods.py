@@ -18,4 +18,3 @@ METHODS = {
 """Those that make pictures of events (`evinr baseline`)."""
 DEBLURRING: dict[str, Method] = {}
 """Those that make blurred pictures sharp (`evinr deblur`)."""
-EVERY = METHODS | DEBLURRING
