@@ -148,6 +148,8 @@ class Passage:
         """The sensor's size, and what was assumed or changed."""
         survey = self._survey
         size = survey.size or infer_size(survey.x_max, survey.y_max)
+        if self.stream.passed:
+            return size, tuple(self.stream.notes)
         said = [f"times in the file are in {self.stream.written or self.stream.unit}"]
         if self.origin:
             said.append(f"time 0 is {self.origin} ns of the file's clock, the first event or frame")

@@ -113,5 +113,7 @@ class Stream(NamedTuple):
     """Whether the times are a recording's seconds already, as evinr writes them: whatever they are, they stay."""
     zero: int = 0
     """What the writer of the file says to have subtracted from its times, in nanoseconds."""
+    passed: bool = False
+    """Whether it came through the door before, so that its notes tell of units, polarity and sensor already."""
     notes: list[str] = []  # noqa: RUF012
     """What was assumed, one short sentence each; complete once the blocks have been read."""

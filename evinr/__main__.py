@@ -17,6 +17,7 @@ from evinr.cli.commands import (
     Compare,
     Convert,
     Evaluate,
+    Filter,
     Fit,
     Info,
     Render,
@@ -28,7 +29,7 @@ from evinr.cli.network_commands import Baseline
 from evinr.events import InputError
 from evinr.simulator.sensor import SENSORS
 
-Command = Fit | Render | Convert | Info | Simulate | Baseline | Evaluate | Compare | Report | Weights
+Command = Fit | Render | Convert | Filter | Info | Simulate | Baseline | Evaluate | Compare | Report | Weights
 
 Unraisable = Callable[[Any], object]
 
@@ -82,6 +83,10 @@ def _run(command: Command, argv: Sequence[str]) -> int:
             from evinr.cli import convert
 
             return convert.run(command)
+        case Filter():
+            from evinr.cli import filter
+
+            return filter.run(command)
         case Info():
             from evinr.cli import info
 
@@ -122,7 +127,17 @@ def parse(argv: Sequence[str]) -> Command:
     sensor = SENSORS.get(preset, SENSORS["day"])
     SimulateCommand = Annotated[Simulate, tyro.conf.subcommand("simulate", default=Simulate(sensor=sensor))]
     return tyro.cli(
-        FitCommand | Render | Convert | Info | SimulateCommand | Baseline | Evaluate | Compare | Report | Weights,
+        FitCommand
+        | Render
+        | Convert
+        | Filter
+        | Info
+        | SimulateCommand
+        | Baseline
+        | Evaluate
+        | Compare
+        | Report
+        | Weights,
         prog="evinr",
         description=_ABOUT,
         args=argv,

@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from converters import clock
+from converters import read as read_recording
 from converters.hdf5 import open_hdf5
 from converters.options import ReadOptions
 from converters.stream import WHOLE, Columns, FrameSet, SensorSize, Stream, Window
@@ -166,6 +167,37 @@ def test_rled_is_in_microseconds(tmp_path, dtype):
     assert (stream.format, stream.unit, stream.notes) == ("RLED h5", "us", END_OF_EXPOSURE)
     assert stream.size == SensorSize(18, 24, "the camera frames")
     assert frames_of(stream)[1] == [1_000_000_000, 1_100_000_000, 1_200_000_000]
+
+
+def write_rled(path: Path, indices: Any) -> Path:
+    write_timostoff(path, times=EVENTS.us, **RLED)
+    with h5py.File(path, "a") as file:
+        file["event_indices"] = np.array(indices)
+    return path
+
+
+def test_rled_may_say_which_events_belong_to_a_picture(tmp_path):
+    last = len(EVENTS.us)
+    stream = opened(write_rled(tmp_path / "a.h5", [[0, 3], [5, 5], [last - 2, last]]))
+    found = [frame.window for frame in stream.frames[0].read(WHOLE)]
+    ns = [1000 * int(us) for us in EVENTS.us]
+    assert found == [(ns[0], ns[3]), (ns[5], ns[5]), (ns[-2], ns[-1] + 1)]
+    recording = read_recording(tmp_path / "a.h5")
+    assert recording.frames is not None and recording.frames.windows is not None
+    t, gathered = recording.events.t, recording.frames
+    np.testing.assert_array_equal(np.searchsorted(t, gathered.windows), [[0, 3], [5, 5], [last - 2, last]])
+
+
+@pytest.mark.parametrize("wrong", [[[0, 3], [5, 4], [6, 7]], [[-1, 3]] * 3, [[0, 10**9]] * 3])
+def test_event_indices_that_name_no_events_are_refused(tmp_path, wrong):
+    with pytest.raises(InputError, match=r"a.h5: event_indices\[[01]\] is .* events; mend it, or pass --skip-frames"):
+        opened(write_rled(tmp_path / "a.h5", wrong))
+
+
+def test_event_indices_of_other_pictures_are_left_alone(tmp_path):
+    stream = opened(write_rled(tmp_path / "a.h5", [[0, 3]]))
+    assert "event_indices has 1 rows for 3 pictures, and was not used" in stream.notes
+    assert [frame.window for frame in stream.frames[0].read(WHOLE)] == [None] * 3
 
 
 def test_what_may_be_rled_is_said(tmp_path):

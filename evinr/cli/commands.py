@@ -91,6 +91,43 @@ class Convert:
 
 
 @dataclass(frozen=True)
+class Filter:
+    """Take out of a recording what its sensor put there, and write it as `evinr convert` does.
+
+    `trails`: what slow pixels still fire at night after an edge has passed gets times right after the edge (NER-Net).
+    """
+
+    what: Annotated[Literal["trails"], tyro.conf.Positional]
+    """Which filter."""
+    source: Annotated[str, tyro.conf.Positional]
+    """Recording: a file or folder of any known format. All of its events are held in memory, some 100 bytes each."""
+    out: Annotated[Path, tyro.conf.Positional]
+    """Folder to make (for h5: file to make)."""
+    on: float = 1.0
+    """Seconds between rising events of a trail, at most."""
+    off: float = 1.0
+    """The same of falling events."""
+    tolerance: float = 0.0
+    """Seconds by which the intervals of a trail, which grow, may be shorter than the one before."""
+    to: Literal["npy", "evreal", "h5"] = "npy"
+    """As for `evinr convert`."""
+    preview: Path | None = None
+    """Picture to write (.png): events of short times before and after."""
+    overwrite: bool = False
+    """Replace what an earlier filter or conversion left there, and the preview."""
+    read: ReadOptions = field(default_factory=ReadOptions)
+
+    def __post_init__(self) -> None:
+        for option, value in (("on", self.on), ("off", self.off)):
+            if not 0 < value < float("inf"):
+                raise ValueError(f"{option} is {value}, and must be above 0")
+        if not 0 <= self.tolerance < float("inf"):
+            raise ValueError(f"tolerance is {self.tolerance}, and must not be below 0")
+        if self.preview is not None and self.preview.suffix != ".png":
+            raise ValueError(f"preview is {self.preview}, and its name must end in .png")
+
+
+@dataclass(frozen=True)
 class Info:
     """Tell how sound a recording is, and what a fit of it needs."""
 
