@@ -12,7 +12,7 @@ from baselines.runner import pictured
 from baselines.windows import between_frames, stored
 from converters import ReadOptions
 from evinr.cli import source
-from evinr.cli.cutting import cut
+from evinr.cli.cutting import cut, require_fit
 from evinr.cli.network_commands import Cutting
 from evinr.events import InputError
 
@@ -76,3 +76,10 @@ def test_a_network_that_looks_ahead_has_no_pictures_at_the_ends(rled: source.Sou
     assert said[-1].startswith("FireNet looks at windows on both sides, so 1 at each end")
     with pytest.raises(InputError, match="night.h5: 2 windows, and FireNet takes 3 for a picture; pass a longer span"):
         cut(rled, Cutting(window_seconds=0.4), ahead, "night.h5")
+
+
+def test_colour_is_merged_of_pictures_of_polarity_grids(rled: source.Source):
+    require_fit(FIRENET, rled, True, "night.h5")
+    for other in (FIRENET._replace(finish="exprobust"), FIRENET._replace(represent=lambda *_: np.zeros(1))):
+        with pytest.raises(InputError, match="--bayer: FireNet .*, from which colour is not merged; leave it out"):
+            require_fit(other, rled, True, "night.h5")

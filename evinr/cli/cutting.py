@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from baselines.method import Method
+from baselines.method import Method, signed
 from baselines.windows import Windows, between_frames, of_count, of_seconds, stored
 from evinr.cli import source
 from evinr.cli.network_commands import Cutting
@@ -82,5 +82,6 @@ def require_fit(method: Method, given: Source, colour: bool, name: str) -> None:
         raise InputError(f"{name}: {width} x {height} pixels; {method.title} takes {least} x {least} or more")
     if colour and (height % 2 or width % 2):
         raise InputError(f"{name}: {width} x {height}: a mosaic has even sides; leave out --bayer")
-    if colour and method.finish == "exprobust":
-        raise InputError(f"--bayer: {method.title} gives log intensity, from which colour is not merged; leave it out")
+    if colour and (method.finish == "exprobust" or method.represent is not signed):
+        gives = "gives log intensity" if method.finish == "exprobust" else "has its own way to see events"
+        raise InputError(f"--bayer: {method.title} {gives}, from which colour is not merged; leave it out")

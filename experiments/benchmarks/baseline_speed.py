@@ -102,8 +102,8 @@ for line in sys.stdin:
 """Asked for a network and a size it answers with the entries of its checkpoint; then for a layout and a number of windows
 with the seconds they took, until null comes."""
 
-NAMES = tuple(name for name in METHODS if name != "ssl-e2vid")
-"""SSL-E2VID is E2VID+ with other weights."""
+NAMES = ("e2vid", "e2vid+", "firenet", "firenet+", "spade-e2vid", "et-net", "hypere2vid", "pie-net", "pie-net-lite")
+"""Those that EVREAL or event-pienet has. SSL-E2VID is E2VID+ with other weights."""
 NONE = Padding(0, 0, 0, 0)
 
 
