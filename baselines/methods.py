@@ -5,6 +5,7 @@ from baselines.et_net import ET_NET
 from baselines.firenet import FIRENET, FIRENET_PLUS
 from baselines.hypere2vid import HYPERE2VID
 from baselines.method import Method
+from baselines.ner_net import NER_NET
 from baselines.pie_net import PIE_NET, PIE_NET_LITE
 from baselines.spade_e2vid import SPADE_E2VID
 
@@ -13,6 +14,7 @@ METHODS = {
     for method in (
         *(E2VID, E2VID_PLUS, FIRENET, FIRENET_PLUS, SSL_E2VID),
         *(SPADE_E2VID, ET_NET, HYPERE2VID, PIE_NET, PIE_NET_LITE),
+        NER_NET,
     )
 }
 """Those that make pictures of events (`evinr baseline`)."""

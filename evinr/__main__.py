@@ -25,11 +25,11 @@ from evinr.cli.commands import (
     Simulate,
     Weights,
 )
-from evinr.cli.network_commands import Baseline
+from evinr.cli.network_commands import Baseline, Deblur
 from evinr.events import InputError
 from evinr.simulator.sensor import SENSORS
 
-Command = Fit | Render | Convert | Filter | Info | Simulate | Baseline | Evaluate | Compare | Report | Weights
+Command = Fit | Render | Convert | Filter | Info | Simulate | Baseline | Deblur | Evaluate | Compare | Report | Weights
 
 Unraisable = Callable[[Any], object]
 
@@ -99,6 +99,10 @@ def _run(command: Command, argv: Sequence[str]) -> int:
             from evinr.cli import baseline
 
             return baseline.run(command)
+        case Deblur():
+            from evinr.cli import deblur
+
+            return deblur.run(command)
         case Evaluate():
             from evinr.cli import evaluate
 
@@ -134,6 +138,7 @@ def parse(argv: Sequence[str]) -> Command:
         | Info
         | SimulateCommand
         | Baseline
+        | Deblur
         | Evaluate
         | Compare
         | Report

@@ -1,17 +1,19 @@
 """Scores of a prediction under a protocol: which pictures, which numbers."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Float32, Float64
 
+from evinr import light
 from evinr.cuts import Cut
 from evinr.events import Events, InputError
 from evinr.matching import Chosen, choose
 from evinr.metrics import fidelity
 from evinr.metrics.confidence import mean_with_interval, pooled
 from evinr.metrics.equalisation import equalise
+from evinr.metrics.high_range import mu_law, perceived
 from evinr.metrics.lpips import Lpips, distance
 from evinr.metrics.normalisation import align, normalise
 from evinr.metrics.replay import event_replay_error
@@ -31,14 +33,23 @@ def silent(metric: str, done: float) -> None:
     """For who need not know."""
 
 
+class Lights(NamedTuple):
+    """Linear light in [0, 1] of both sides, under protocols of light."""
+
+    prediction: Float32[np.ndarray, "m h w"]
+    truth: Float32[np.ndarray, "m h w"] | None
+
+
 class Shown(NamedTuple):
     """What the metrics see."""
 
     log_intensity: Float32[np.ndarray, "m h w"]
     pictures: Float32[np.ndarray, "m h w"]
+    """In [0, 1], to look at: of light, tone-mapped."""
     truth: Float32[np.ndarray, "m h w"] | None
-    frames: Float32[np.ndarray, "m h w"] | None
-    """The truth before it was equalised."""
+    true_log: Float32[np.ndarray, "m h w"] | None
+    """Log intensity of the truth, before it was equalised."""
+    light: Lights | None
     notes: tuple[str, ...]
 
 
@@ -79,14 +90,18 @@ def show(
             f"the prediction at {chosen.times[bad[0]]:.6f} s has numbers that are not finite "
             f"({bad.size} of {finite.size} frames have); predict those frames again"
         )
-    log_intensity = predicted if prediction.kind == "log" else np.log(np.maximum(predicted, 0) + fidelity.DARK)
-    images = None
-    if truth.images is not None:
-        if predicted.shape[1:] != truth.images.shape[1:]:
-            (height, width), (rows, columns) = predicted.shape[1:], truth.images.shape[1:]
-            raise InputError(f"predictions are {width} x {height}, the frames {columns} x {rows}: they must be alike")
-        images = truth.images[chosen.frames[chosen.scored]].astype(np.float32) / 255
+    if truth.images is not None and predicted.shape[1:] != truth.images.shape[1:]:
+        (height, width), (rows, columns) = predicted.shape[1:], truth.images.shape[1:]
+        raise InputError(f"predictions are {width} x {height}, the frames {columns} x {rows}: they must be alike")
+    wanted = chosen.frames[chosen.scored]
+    if protocol.light:
+        return _show_light(predicted, prediction.kind, None if truth.light is None else truth.light[wanted])
+    images = None if truth.images is None else truth.images[wanted].astype(np.float32) / 255
+    log_intensity = _log_intensity(predicted, prediction.kind)
     notes = []
+    if prediction.kind == "light":
+        predicted = light.tone_mapped(light.stretched(predicted))
+        notes.append("light, from its 1st to its 99th percentile over the pictures scored, then tone-mapped")
     if protocol.normalisation == "log affine" and images is not None:
         aligned = align(log_intensity, images)
         pictures = aligned.pictures
@@ -96,8 +111,43 @@ def show(
         pictures = normalise(predicted, how)
         notes.append(f"normalisation of the prediction: {how}")
     pictures = equalise(np.clip(pictures, 0, 1), protocol.equalisation)
-    equal = None if images is None else equalise(images, protocol.equalisation)
-    return Shown(log_intensity, pictures, equal, images, tuple(notes))
+    if images is None:
+        return Shown(log_intensity, pictures, None, None, None, tuple(notes))
+    equal, true_log = equalise(images, protocol.equalisation), np.log(images + fidelity.DARK)
+    return Shown(log_intensity, pictures, equal, true_log, None, tuple(notes))
+
+
+def _log_intensity(
+    predicted: Float32[np.ndarray, "m h w"], kind: Literal["log", "picture", "light"]
+) -> Float32[np.ndarray, "m h w"]:
+    match kind:
+        case "log":
+            return predicted
+        case "picture":
+            return np.log(np.maximum(predicted, 0) + fidelity.DARK)
+        case "light":
+            return light.logarithm(predicted)
+
+
+def _show_light(
+    predicted: Float32[np.ndarray, "m h w"],
+    kind: Literal["log", "picture", "light"],
+    true: Float32[np.ndarray, "m h w"] | None,
+) -> Shown:
+    """Both sides as linear light. All pictures scored are in memory, some five times on each side."""
+    said = {
+        "log": "light: the exponential of log intensity",
+        "picture": "light: pictures are taken as linear as they are",
+        "light": "light: as predicted",
+    }
+    note = f"{said[kind]}, from its 1st to its 99th percentile over the pictures scored; the truth likewise"
+    log_intensity = predicted if kind == "log" else light.logarithm(predicted)
+    ours = light.stretched(light.of_logarithm(predicted) if kind == "log" else predicted)
+    if true is None:
+        return Shown(log_intensity, light.tone_mapped(ours), None, None, Lights(ours, None), (note,))
+    theirs = light.stretched(true)
+    pictures, truth = light.tone_mapped(ours), light.tone_mapped(theirs)
+    return Shown(log_intensity, pictures, truth, light.logarithm(true), Lights(ours, theirs), (note,))
 
 
 def score(
@@ -128,7 +178,7 @@ def score(
                 raise
             notes.append(f"no replay: {error}")
     means = {name: _mean(name, values, notes) for name, values in scores.items()}
-    if lpips is None and shown.truth is not None:
+    if lpips is None and shown.truth is not None and not protocol.light:
         means["lpips"] = Mean(None, None, None)
         notes.append(
             "no LPIPS: its weights are the user's to supply, --lpips FILE (see `evinr weights convert --help`)"
@@ -150,13 +200,21 @@ class WithoutTruth(NamedTuple):
 
 def of_the_frames(shown: Shown, times: Float64[np.ndarray, " m"], events: Events) -> WithoutTruth | None:
     """What the frames themselves score where no truth is needed, to hold predictions against; None where it cannot be had."""
-    if shown.truth is None or shown.frames is None or len(times) < 2 or _useless(events, times, shown):
+    _, truth = _encoded(shown)
+    if truth is None or shown.true_log is None or len(times) < 2 or _useless(events, times, shown):
         return None
     try:
-        replay = event_replay_error(np.log(shown.frames + fidelity.DARK), times, events).error
+        replay = event_replay_error(shown.true_log, times, events).error
     except InputError:
         return None
-    return WithoutTruth(replay, float(edge_sharpness(shown.truth, times, events).mean()))
+    return WithoutTruth(replay, float(edge_sharpness(truth, times, events).mean()))
+
+
+def _encoded(shown: Shown) -> tuple[Float32[np.ndarray, "m h w"], Float32[np.ndarray, "m h w"] | None]:
+    """Both sides as those metrics see them that need steps to be alike in dark and bright: light by the mu-law."""
+    if shown.light is None:
+        return shown.pictures, shown.truth
+    return mu_law(shown.light.prediction), None if shown.light.truth is None else mu_law(shown.light.truth)
 
 
 def _useless(events: Events, times: Float64[np.ndarray, " m"], shown: Shown) -> str | None:
@@ -173,9 +231,20 @@ def _measures(
     shown: Shown, times: Float64[np.ndarray, " m"], events: Events | None, protocol: Protocol, lpips: Lpips | None
 ) -> dict[str, Callable[[], Float[np.ndarray, " m"]]]:
     """What can be measured, by name: one score for each time."""
-    log_intensity, pictures, truth = shown[:3]
     measures = {}
-    if truth is not None:
+    pictures, truth = _encoded(shown)
+    if shown.light is not None and truth is not None and shown.light.truth is not None and shown.true_log is not None:
+        ours, theirs = map(perceived, (shown.light.prediction, shown.light.truth))
+        measures["psnr_mu"] = lambda: fidelity.psnr(pictures, truth)
+        measures["ssim_mu"] = lambda: fidelity.ssim(pictures, truth)
+        measures["psnr_pu"] = lambda: fidelity.psnr(ours, theirs)
+        measures["ssim_pu"] = lambda: fidelity.ssim(ours, theirs)
+        # It takes the logarithm of what is 0.05 brighter.
+        true = np.exp(shown.true_log) - np.float32(fidelity.DARK)
+        measures["corr"] = lambda: fidelity.corr(shown.log_intensity, true)
+        if len(times) > 1:
+            measures["temporal"] = lambda: temporal_consistency(pictures, truth)
+    elif truth is not None:
         similarity = {
             "ssim": fidelity.ssim,
             "ssim_legacy": fidelity.ssim_legacy,
@@ -186,12 +255,14 @@ def _measures(
         measures[protocol.ssim] = lambda: similarity(pictures, truth)
         if lpips is not None:
             measures["lpips"] = lambda: distance(lpips, pictures, truth)
-        measures["corr"] = lambda: fidelity.corr(log_intensity, truth)
+        measures["corr"] = lambda: fidelity.corr(shown.log_intensity, truth)
         if len(times) > 1:
             measures["temporal"] = lambda: temporal_consistency(pictures, truth)
     if events is not None:
         if len(times) > 1:
-            measures["replay"] = lambda: np.append(np.nan, event_replay_error(log_intensity, times, events).intervals)
+            measures["replay"] = lambda: np.append(
+                np.nan, event_replay_error(shown.log_intensity, times, events).intervals
+            )
         measures["sharpness"] = lambda: edge_sharpness(pictures, times, events)
     return measures
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Float64, UInt8
+from jaxtyping import Float, Float32, Float64, UInt8
 
 from evinr.reconstruction import Reconstruction, Span
 
@@ -18,17 +18,21 @@ class Truth(NamedTuple):
     times: Float64[np.ndarray, " n"]
     """Seconds of the recording's clock, rising."""
     images: UInt8[np.ndarray, "n h w"] | None
+    """What protocols of pictures score against."""
     start: float
     """First event or frame of the recording, whichever comes first: cuts of known sequences count from here."""
     whole: bool = True
     """Whether the last of these frames is the recording's last."""
+    light: Float32[np.ndarray, "n h w"] | None = None
+    """Linear, up to a factor: what protocols of light score against, beside 8-bit `images` of it."""
 
 
 class Prediction(NamedTuple):
     """What a method made of a recording."""
 
-    kind: Literal["log", "picture"]
-    """What its numbers are: log intensity up to a constant and a factor, or a picture in [0, 1]."""
+    kind: Literal["log", "picture", "light"]
+    """What its numbers are: log intensity up to a constant and a factor; a picture in [0, 1]; or linear light up to a factor,
+    black 0."""
     span: Span
     """First and last time that can be asked for."""
     times: Float64[np.ndarray, " m"] | None

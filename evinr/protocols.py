@@ -27,15 +27,21 @@ class Protocol:
     """Whether the last frame of a known sequence counts; EVREAL's loader has no window of events for it."""
     tolerance: float
     """Seconds between a frame and the prediction scored against it, at most."""
-    normalisation: Literal["own", "log affine"]
+    normalisation: Literal["own", "log affine", "joint percentiles"]
     """`own`: each method's (`Normalisation`; exprobust for log intensity, none for pictures). `log affine`: log intensity
-    times one factor plus one constant a sequence, by least squares, and back."""
+    times one factor plus one constant a sequence, by least squares, and back. `joint percentiles`: linear light, on both
+    sides from the 1st to the 99th percentile of all the pictures scored."""
     equalisation: Equalisation
-    ssim: Literal["ssim", "ssim_legacy", "ssim_uniform"]
+    ssim: Literal["ssim", "ssim_legacy", "ssim_uniform", "ssim_pu"]
     """The SSIM of the published tables: Gaussian window and range 1; Gaussian window and range 2; 7 x 7 window and
-    range 2 (what scikit-image assumed of floats when it was not told)."""
+    range 2 (what scikit-image assumed of floats when it was not told); that of PU21, beside that of the mu-law."""
     averaging: Literal["frames", "sequences"]
     """Mean over a dataset: sequences weighted by their frames, or all alike."""
+
+    @property
+    def light(self) -> bool:
+        """Whether linear light is compared, not pictures."""
+        return self.normalisation == "joint percentiles"
 
 
 EVREAL_2024 = Protocol(
@@ -84,4 +90,17 @@ ALIGNED = Protocol(
     ssim="ssim",
     averaging="frames",
 )
-PROTOCOLS = {protocol.name: protocol for protocol in (EVREAL_2024, EVREAL_2023, LEGACY_ETNET, ALIGNED)}
+HDR = Protocol(
+    name="hdr",
+    source="evinr: linear light of high range, either side stretched as by EventHDR (Zou et al., CVPR 2021, inference.py); by the "
+    "mu-law of 5000, and by PU21 (Mantiuk and Azimi, PCS 2021, banding_glare) with white at 1000 cd/m2, black at 0.005, "
+    "peak 256",
+    cuts="none",
+    last_frame=True,
+    tolerance=1e-3,
+    normalisation="joint percentiles",
+    equalisation="none",
+    ssim="ssim_pu",
+    averaging="frames",
+)
+PROTOCOLS = {protocol.name: protocol for protocol in (EVREAL_2024, EVREAL_2023, LEGACY_ETNET, ALIGNED, HDR)}

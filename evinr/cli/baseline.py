@@ -14,13 +14,13 @@ from baselines import installed
 from baselines.checkpoints import Model, load
 from baselines.colour import colour_pictures
 from baselines.method import Method
-from baselines.methods import METHODS
+from baselines.methods import DEBLURRING, METHODS
 from baselines.runner import pictured, pictures
 from baselines.windows import Windows
 from evinr import report
 from evinr.cli import baseline_run, frame_files, run_folder, source
 from evinr.cli.cutting import cut, require_fit
-from evinr.cli.network_commands import Baseline, Cutting
+from evinr.cli.network_commands import Baseline, Cutting, Deblur
 from evinr.cli.source import Source
 from evinr.events import InputError
 from evinr.files import whole_folder, write_json
@@ -55,12 +55,12 @@ def loaded(name: str, weights: Path | None, option: str) -> Model:
     if weights is None and name in installed.PIE_NET_FILES:
         weights = installed.pie_net_weights(name)
     if weights is None:
-        where = METHODS[name].weights + (f" (into {sys.executable})" if name in installed.PIE_NET_FILES else "")
+        where = (METHODS | DEBLURRING)[name].weights + (f" (into {sys.executable})" if name in installed.PIE_NET_FILES else "")
         raise InputError(f"{name}: no weights; give {option}: {where}")
     return load(name, weights)
 
 
-def choose(command: Baseline) -> Path:
+def choose(command: Baseline | Deblur) -> Path:
     """The run's folder. Raises InputError where it exists and may not be replaced, or its name is none."""
     folder = run_folder.place(command.out, command.name or f"{source.name_of(command.source)}-{command.method}")
     if folder.exists() and not command.overwrite:

@@ -112,10 +112,12 @@ class Baseline:
 
 @dataclass(frozen=True)
 class Deblur:
-    """Make blurred camera frames sharp, with the events of their exposures, by a published network."""
+    """Make blurred camera frames sharp by a published network, with the events of their exposures and the weights that its
+    authors published. Where the recording has sharp pictures, too, PSNR and SSIM say what was won."""
 
     source: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")]
-    """Recording with blurred frames and events: GoPro or REBlur h5 (the raw ones), HighREV, or any other with frames."""
+    """Recording with blurred frames and events of the same pixels: GoPro or REBlur h5 (those with raw events), HighREV, or any
+    other with frames."""
     method: Literal["efnet"] = "efnet"
     """The network."""
     weights: Path | None = None
@@ -124,7 +126,8 @@ class Deblur:
     """How the weights were trained: on cumulative events (SCER) with their mask, as for GoPro and REBlur; or on a voxel grid,
     as for HighREV. Unset: highrev for a HighREV folder, else gopro."""
     exposure: float | None = None
-    """Seconds that each frame is exposed about its time, where the recording does not tell."""
+    """Seconds that each frame is exposed about its time, which counts whatever the recording tells. Unset: what it tells, and
+    for EFNet's GoPro files, which do not, from halfway to the frame before to halfway to the next."""
     out: Path = Path("runs")
     """Folder of the runs."""
     name: str | None = None
@@ -132,7 +135,8 @@ class Deblur:
     overwrite: bool = False
     """Replace the run if it exists."""
     fps: float | None = None
-    """Frames per second at which video.mp4 is played; unset, 30, or as few as make it last 4 s."""
+    """Frames per second at which video.mp4 is played, in which the blurred frames are at the left; unset, 30, or as few as make
+    it last 4 s."""
     precision: Literal["float32", "tensorfloat32", "bfloat16"] = "float32"
     """Of products on GPU and TPU; a CPU always takes float32."""
     read: ReadOptions = field(default_factory=ReadOptions)
@@ -141,3 +145,5 @@ class Deblur:
         for option, value in (("fps", self.fps), ("exposure", self.exposure)):
             if value is not None and not 0 < value < float("inf"):
                 raise ValueError(f"{option} is {value}, and must be above 0")
+        if self.read.skip_frames:
+            raise ValueError("the frames are what is made sharp; leave out --skip-frames")
