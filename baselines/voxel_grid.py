@@ -13,6 +13,9 @@ from evinr.events import Events
 SAME_TIME = 1e-9
 """Seconds; shorter windows have their events spread evenly."""
 
+FEWEST = 3
+"""Events of a window of EventHDR that is not taken for empty."""
+
 Real = TypeVar("Real", bound=np.floating)
 
 
@@ -20,6 +23,18 @@ def of_window(window: Events, bins: int) -> Float32[np.ndarray, "h w {bins}"]:
     """The voxel grid of a window's events, their times taken since the first of them."""
     since = (window.t - window.t[:1]).astype(np.float32)
     return voxel_grid(window.x, window.y, since, window.p, bins, window.height, window.width)
+
+
+def positive_negative(window: Events, bins: int) -> Float32[np.ndarray, "h w {2*bins}"]:
+    """How many positive events a window has in each bin, then how many negative ones, shared between bins as in
+    `voxel_grid`; zeros for less than three events (EventHDR, data_loader/dataset.py).
+
+    All events decide together where bins begin and end. Where all are of one time its authors' code divides by zero.
+    """
+    if window.count < FEWEST:
+        return np.zeros((window.height, window.width, 2 * bins), np.float32)
+    ones = [(window.p == kind).astype(np.int8) for kind in (1, -1)]
+    return np.concatenate([of_window(window._replace(p=one), bins) for one in ones], -1)
 
 
 def voxel_grid(

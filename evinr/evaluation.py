@@ -1,27 +1,25 @@
-"""Scores of a prediction under a protocol: which pictures, which numbers."""
+"""Scores of a prediction under a protocol."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Float32, Float64
+from jaxtyping import Float, Float64
 
-from evinr import light
 from evinr.cuts import Cut
 from evinr.events import Events, InputError
 from evinr.matching import Chosen, choose
 from evinr.metrics import fidelity
 from evinr.metrics.confidence import mean_with_interval, pooled
-from evinr.metrics.equalisation import equalise
-from evinr.metrics.high_range import mu_law, perceived
+from evinr.metrics.high_range import perceived
 from evinr.metrics.lpips import Lpips, distance
-from evinr.metrics.normalisation import align, normalise
 from evinr.metrics.replay import event_replay_error
 from evinr.metrics.sharpness import edge_sharpness
 from evinr.metrics.temporal import temporal_consistency
 from evinr.prediction import Prediction, Truth
 from evinr.protocols import Normalisation, Protocol
 from evinr.scores import METRICS, Evaluation, Mean
+from evinr.shown import Shown, show
 
 Told = Callable[[str, float], None]
 """Is told which metric comes next, and what part of the work is behind."""
@@ -31,26 +29,6 @@ FIRST_HAS_NONE = ("temporal", "replay")
 
 def silent(metric: str, done: float) -> None:
     """For who need not know."""
-
-
-class Lights(NamedTuple):
-    """Linear light in [0, 1] of both sides, under protocols of light."""
-
-    prediction: Float32[np.ndarray, "m h w"]
-    truth: Float32[np.ndarray, "m h w"] | None
-
-
-class Shown(NamedTuple):
-    """What the metrics see."""
-
-    log_intensity: Float32[np.ndarray, "m h w"]
-    pictures: Float32[np.ndarray, "m h w"]
-    """In [0, 1], to look at: of light, tone-mapped."""
-    truth: Float32[np.ndarray, "m h w"] | None
-    true_log: Float32[np.ndarray, "m h w"] | None
-    """Log intensity of the truth, before it was equalised."""
-    light: Lights | None
-    notes: tuple[str, ...]
 
 
 def evaluate(
@@ -76,78 +54,6 @@ def evaluate(
     chosen = choose(prediction, truth, protocol, cut)
     shown = show(prediction, truth, chosen, protocol, normalisation)
     return score(shown, chosen, truth, events, protocol, lpips, told)
-
-
-def show(
-    prediction: Prediction, truth: Truth, chosen: Chosen, protocol: Protocol, normalisation: Normalisation | None
-) -> Shown:
-    """The pictures of both sides at the chosen frames, as the protocol wants them."""
-    predicted = np.asarray(prediction.at(chosen.times), np.float32)
-    finite = np.isfinite(predicted).all((1, 2))
-    if not finite.all():
-        bad = np.flatnonzero(~finite)
-        raise InputError(
-            f"the prediction at {chosen.times[bad[0]]:.6f} s has numbers that are not finite "
-            f"({bad.size} of {finite.size} frames have); predict those frames again"
-        )
-    if truth.images is not None and predicted.shape[1:] != truth.images.shape[1:]:
-        (height, width), (rows, columns) = predicted.shape[1:], truth.images.shape[1:]
-        raise InputError(f"predictions are {width} x {height}, the frames {columns} x {rows}: they must be alike")
-    wanted = chosen.frames[chosen.scored]
-    if protocol.light:
-        return _show_light(predicted, prediction.kind, None if truth.light is None else truth.light[wanted])
-    images = None if truth.images is None else truth.images[wanted].astype(np.float32) / 255
-    log_intensity = _log_intensity(predicted, prediction.kind)
-    notes = []
-    if prediction.kind == "light":
-        predicted = light.tone_mapped(light.stretched(predicted))
-        notes.append("light, from its 1st to its 99th percentile over the pictures scored, then tone-mapped")
-    if protocol.normalisation == "log affine" and images is not None:
-        aligned = align(log_intensity, images)
-        pictures = aligned.pictures
-        notes.append(f"log intensity times {aligned.factor:.3f} plus {aligned.constant:.3f}, fitted to the frames")
-    else:
-        how = normalisation or ("exprobust" if prediction.kind == "log" else "none")
-        pictures = normalise(predicted, how)
-        notes.append(f"normalisation of the prediction: {how}")
-    pictures = equalise(np.clip(pictures, 0, 1), protocol.equalisation)
-    if images is None:
-        return Shown(log_intensity, pictures, None, None, None, tuple(notes))
-    equal, true_log = equalise(images, protocol.equalisation), np.log(images + fidelity.DARK)
-    return Shown(log_intensity, pictures, equal, true_log, None, tuple(notes))
-
-
-def _log_intensity(
-    predicted: Float32[np.ndarray, "m h w"], kind: Literal["log", "picture", "light"]
-) -> Float32[np.ndarray, "m h w"]:
-    match kind:
-        case "log":
-            return predicted
-        case "picture":
-            return np.log(np.maximum(predicted, 0) + fidelity.DARK)
-        case "light":
-            return light.logarithm(predicted)
-
-
-def _show_light(
-    predicted: Float32[np.ndarray, "m h w"],
-    kind: Literal["log", "picture", "light"],
-    true: Float32[np.ndarray, "m h w"] | None,
-) -> Shown:
-    """Both sides as linear light. All pictures scored are in memory, some five times on each side."""
-    said = {
-        "log": "light: the exponential of log intensity",
-        "picture": "light: pictures are taken as linear as they are",
-        "light": "light: as predicted",
-    }
-    note = f"{said[kind]}, from its 1st to its 99th percentile over the pictures scored; the truth likewise"
-    log_intensity = predicted if kind == "log" else light.logarithm(predicted)
-    ours = light.stretched(light.of_logarithm(predicted) if kind == "log" else predicted)
-    if true is None:
-        return Shown(log_intensity, light.tone_mapped(ours), None, None, Lights(ours, None), (note,))
-    theirs = light.stretched(true)
-    pictures, truth = light.tone_mapped(ours), light.tone_mapped(theirs)
-    return Shown(log_intensity, pictures, truth, light.logarithm(true), Lights(ours, theirs), (note,))
 
 
 def score(
@@ -200,26 +106,18 @@ class WithoutTruth(NamedTuple):
 
 def of_the_frames(shown: Shown, times: Float64[np.ndarray, " m"], events: Events) -> WithoutTruth | None:
     """What the frames themselves score where no truth is needed, to hold predictions against; None where it cannot be had."""
-    _, truth = _encoded(shown)
-    if truth is None or shown.true_log is None or len(times) < 2 or _useless(events, times, shown):
+    if shown.truth is None or len(times) < 2 or _useless(events, times, shown):
         return None
     try:
-        replay = event_replay_error(shown.true_log, times, events).error
+        replay = event_replay_error(shown.truth.log_intensity, times, events).error
     except InputError:
         return None
-    return WithoutTruth(replay, float(edge_sharpness(truth, times, events).mean()))
-
-
-def _encoded(shown: Shown) -> tuple[Float32[np.ndarray, "m h w"], Float32[np.ndarray, "m h w"] | None]:
-    """Both sides as those metrics see them that need steps to be alike in dark and bright: light by the mu-law."""
-    if shown.light is None:
-        return shown.pictures, shown.truth
-    return mu_law(shown.light.prediction), None if shown.light.truth is None else mu_law(shown.light.truth)
+    return WithoutTruth(replay, float(edge_sharpness(shown.truth.encoded, times, events).mean()))
 
 
 def _useless(events: Events, times: Float64[np.ndarray, " m"], shown: Shown) -> str | None:
     """Why events cannot be compared with, if they cannot."""
-    height, width = shown.pictures.shape[1:]
+    height, width = shown.prediction.pictures.shape[1:]
     if (events.height, events.width) != (height, width):
         return f"the sensor is {events.width} x {events.height}, the predictions {width} x {height}"
     if len(times) > 1 and not events.between(float(times[0]), float(times[-1])).count:
@@ -231,37 +129,36 @@ def _measures(
     shown: Shown, times: Float64[np.ndarray, " m"], events: Events | None, protocol: Protocol, lpips: Lpips | None
 ) -> dict[str, Callable[[], Float[np.ndarray, " m"]]]:
     """What can be measured, by name: one score for each time."""
-    measures = {}
-    pictures, truth = _encoded(shown)
-    if shown.light is not None and truth is not None and shown.light.truth is not None and shown.true_log is not None:
-        ours, theirs = map(perceived, (shown.light.prediction, shown.light.truth))
-        measures["psnr_mu"] = lambda: fidelity.psnr(pictures, truth)
-        measures["ssim_mu"] = lambda: fidelity.ssim(pictures, truth)
-        measures["psnr_pu"] = lambda: fidelity.psnr(ours, theirs)
-        measures["ssim_pu"] = lambda: fidelity.ssim(ours, theirs)
-        # It takes the logarithm of what is 0.05 brighter.
-        true = np.exp(shown.true_log) - np.float32(fidelity.DARK)
-        measures["corr"] = lambda: fidelity.corr(shown.log_intensity, true)
-        if len(times) > 1:
-            measures["temporal"] = lambda: temporal_consistency(pictures, truth)
-    elif truth is not None:
-        similarity = {
-            "ssim": fidelity.ssim,
-            "ssim_legacy": fidelity.ssim_legacy,
-            "ssim_uniform": fidelity.ssim_uniform,
-        }[protocol.ssim]
-        measures["mse"] = lambda: fidelity.mse(pictures, truth)
-        measures["psnr"] = lambda: fidelity.psnr(pictures, truth)
-        measures[protocol.ssim] = lambda: similarity(pictures, truth)
-        if lpips is not None:
-            measures["lpips"] = lambda: distance(lpips, pictures, truth)
-        measures["corr"] = lambda: fidelity.corr(shown.log_intensity, truth)
+    ours, theirs = shown.prediction, shown.truth
+    pictures, measures = ours.encoded, {}
+    if theirs is not None:
+        truth, related = theirs.encoded, theirs.pictures
+        if ours.light is not None and theirs.light is not None:
+            seen, true = perceived(ours.light), perceived(theirs.light)
+            measures["psnr_mu"] = lambda: fidelity.psnr(pictures, truth)
+            measures["ssim_mu"] = lambda: fidelity.ssim(pictures, truth)
+            measures["psnr_pu"] = lambda: fidelity.psnr(seen, true)
+            measures["ssim_pu"] = lambda: fidelity.ssim(seen, true)
+            # The correlation takes the logarithm of what is 0.05 brighter.
+            related = np.exp(theirs.log_intensity) - np.float32(fidelity.DARK)
+        else:
+            similarity = {
+                "ssim": fidelity.ssim,
+                "ssim_legacy": fidelity.ssim_legacy,
+                "ssim_uniform": fidelity.ssim_uniform,
+            }[protocol.ssim]
+            measures["mse"] = lambda: fidelity.mse(pictures, truth)
+            measures["psnr"] = lambda: fidelity.psnr(pictures, truth)
+            measures[protocol.ssim] = lambda: similarity(pictures, truth)
+            if lpips is not None:
+                measures["lpips"] = lambda: distance(lpips, pictures, truth)
+        measures["corr"] = lambda: fidelity.corr(ours.log_intensity, related)
         if len(times) > 1:
             measures["temporal"] = lambda: temporal_consistency(pictures, truth)
     if events is not None:
         if len(times) > 1:
             measures["replay"] = lambda: np.append(
-                np.nan, event_replay_error(shown.log_intensity, times, events).intervals
+                np.nan, event_replay_error(ours.log_intensity, times, events).intervals
             )
         measures["sharpness"] = lambda: edge_sharpness(pictures, times, events)
     return measures

@@ -92,9 +92,9 @@ ALIGNED = Protocol(
 )
 HDR = Protocol(
     name="hdr",
-    source="evinr: linear light of high range, either side stretched as by EventHDR (Zou et al., CVPR 2021, inference.py); by the "
-    "mu-law of 5000, and by PU21 (Mantiuk and Azimi, PCS 2021, banding_glare) with white at 1000 cd/m2, black at 0.005, "
-    "peak 256",
+    source="evinr: linear light of high range, each side stretched as EventHDR does (Zou et al., CVPR 2021, inference.py); by "
+    "the mu-law of 5000, and by PU21 (Mantiuk and Azimi, PCS 2021, banding_glare) with white at 1000 cd/m2, black at 0.005 "
+    "and the peak 256",
     cuts="none",
     last_frame=True,
     tolerance=1e-3,

@@ -26,10 +26,16 @@ METRICS = {
     "ssim_uniform": Metric("SSIM 7x7 range 2", "higher", "structural similarity, 7 x 7 window, data range 2; inflated"),
     "psnr_mu": Metric("PSNR-mu", "higher", "PSNR in dB of light by the mu-law, log(1 + 5000 x) / log(5001)"),
     "ssim_mu": Metric("SSIM-mu", "higher", "structural similarity of light by the mu-law, as of pictures"),
-    "psnr_pu": Metric("PSNR-PU21", "higher", "PSNR in dB of light in perceptually uniform codes, white 1000 cd/m2, peak 256"),
+    "psnr_pu": Metric(
+        "PSNR-PU21", "higher", "PSNR in dB of light in perceptually uniform codes, white 1000 cd/m2, peak 256"
+    ),
     "ssim_pu": Metric("SSIM-PU21", "higher", "structural similarity of light in perceptually uniform codes, range 256"),
     "lpips": Metric("LPIPS", "lower", "learned perceptual distance"),
-    "corr": Metric("corr", "higher", "Pearson correlation of log intensity with log(truth + 0.05), of light with log(truth + 0.0002)"),
+    "corr": Metric(
+        "corr",
+        "higher",
+        "Pearson correlation of log intensity with log(truth + 0.05); of light, with log(truth + 0.0002)",
+    ),
     "temporal": Metric(
         "TC",
         "lower",

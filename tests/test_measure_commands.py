@@ -365,12 +365,13 @@ def test_a_run_whose_last_line_was_cut_is_reported(place: Path, tmp_path: Path):
     assert main(["report", str(tmp_path / "run"), "--out", str(tmp_path / "page.html")]) == 0
 
 
-def test_16_bit_frames_are_no_truth(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_16_bit_frames_are_no_truth_of_pictures(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     shutil.copytree(place / "slider", tmp_path / "deep")
     for path in (tmp_path / "deep/images").iterdir():
         iio.imwrite(path, iio.imread(path).astype(np.uint16) * 257)
     arguments = ["evaluate", place / "ours", "--truth", tmp_path / "deep", "--out", tmp_path / "out"]
-    assert "its frames are 16-bit or HDR" in refused(capsys, *arguments)
+    said = refused(capsys, *arguments)
+    assert "its frames are 16-bit or HDR" in said and "--protocol hdr" in said
     assert main([str(word) for word in [*arguments, "--skip-frames"]]) == 0
 
 

@@ -127,7 +127,7 @@ def test_mixed_sizes_are_refused_by_name(tmp_path: Path):
         (PICTURES / np.float32(255), "auto", "picture", PICTURES / 255),
         (PICTURES / 100 - 1, "log", "log", PICTURES / 100 - 1),
         (PICTURES / 255, "log", "log", PICTURES / 255),
-        (PICTURES + 1.0, "intensity", "log", np.log(PICTURES + 1.0)),
+        (PICTURES + 1.0, "intensity", "light", PICTURES + 1.0),
         (PICTURES[..., None] / 255, "auto", "picture", PICTURES / 255),
         (np.repeat(PICTURES[..., None], 3, -1) / 100, "log", "log", PICTURES / 100),
     ],

@@ -18,12 +18,13 @@ from baselines.methods import DEBLURRING, METHODS
 from baselines.runner import pictured, pictures
 from baselines.windows import Windows
 from evinr import report
-from evinr.cli import baseline_run, frame_files, run_folder, source
+from evinr.cli import baseline_light, baseline_run, frame_files, run_folder, source
 from evinr.cli.cutting import cut, require_fit
 from evinr.cli.network_commands import Baseline, Cutting, Deblur
 from evinr.cli.source import Source
 from evinr.events import InputError
 from evinr.files import whole_folder, write_json
+from evinr.light import tone_mapped
 from evinr.metrics.normalisation import normalise
 
 COLUMNS = 5
@@ -55,7 +56,9 @@ def loaded(name: str, weights: Path | None, option: str) -> Model:
     if weights is None and name in installed.PIE_NET_FILES:
         weights = installed.pie_net_weights(name)
     if weights is None:
-        where = (METHODS | DEBLURRING)[name].weights + (f" (into {sys.executable})" if name in installed.PIE_NET_FILES else "")
+        where = (METHODS | DEBLURRING)[name].weights + (
+            f" (into {sys.executable})" if name in installed.PIE_NET_FILES else ""
+        )
         raise InputError(f"{name}: no weights; give {option}: {where}")
     return load(name, weights)
 
@@ -75,20 +78,26 @@ def made(command: Baseline, console: Console, folder: Path, model: Model, given:
     windows, how, said = cut(given, command.cutting, model.method, command.source)
     times = pictured(model.method, windows)
     require_fit(model.method, given, command.bayer is not None, command.source)
+    if command.bayer is not None and model.method.finish == "light":
+        raise InputError(
+            f"--bayer: {model.method.title} gives linear light, which is not merged in colour; leave it out"
+        )
     console.print(f"{model.method.title} on {given.about['source']} ({given.about['format']})")
     assumptions = [*given.about["assumptions"], *model.notes, *said]
     for assumption in assumptions:
         console.print(f"  {assumption}")
     with whole_folder(folder, command.overwrite) as partial:
         with jax.default_matmul_precision(command.precision):
-            _write_frames(console, partial, model, given, windows, command)
+            light = _write_frames(console, partial, model, given, windows, command)
         frames = np.load(partial / baseline_run.FRAMES, mmap_mode="r")
         fps = command.fps or min(30.0, max(1.0, len(frames) / SECONDS))
         _pictures(console, partial, frames, times, given, model.method, fps)
         about = made_with(command, model, how) | {"weights": model.sha256}
-        about |= {"span": [float(times[0]), float(times[-1])]} | given.about
+        about |= {"span": [float(times[0]), float(times[-1])]} | given.about | ({"light": light} if light else {})
         write_json(partial / "config.json", about | {"assumptions": assumptions})
     console.print(f"video    {folder / 'video.mp4'}\npreview  {folder / 'preview.png'}\nframes   {folder / 'frames'}")
+    if light:
+        console.print(f"light    {folder / baseline_run.EXR}\n16 bits  {folder / baseline_run.DEEP}")
 
 
 def made_with(command: Baseline, model: Model, how: Cutting) -> dict[str, Any]:
@@ -99,20 +108,22 @@ def made_with(command: Baseline, model: Model, how: Cutting) -> dict[str, Any]:
 
 def _write_frames(
     console: Console, folder: Path, model: Model, given: Source, windows: Windows, command: Baseline
-) -> None:
-    """The pictures as the network's authors would hand them to a metric, and their times."""
-    events, times = given.events, pictured(model.method, windows)
-    count = len(times)
-    if command.bayer is None:
-        shape, kind = (count, events.height, events.width), "<f4"
-        batches = (normalise(batch, model.method.finish) for batch in pictures(model, events, windows))
-    else:
-        shape, kind = (count, events.height, events.width, 3), "|u1"
+) -> dict[str, float] | None:
+    """The pictures as the network's authors would hand them to a metric, and their times; of light, what became 0 and 1."""
+    events, times, finish = given.events, pictured(model.method, windows), model.method.finish
+    (folder / baseline_run.TIMES).write_text("".join(f"{time:.9f}\n" for time in times))
+    shape, kind = (len(times), events.height, events.width), "<f4"
+    if command.bayer is not None:
+        shape, kind = (*shape, 3), "|u1"
         batches = colour_pictures(model, events, windows, command.bayer)
-    with report.progress(console, "network", count) as advance:
+    elif finish == "light":
+        return baseline_light.write(console, folder, shape, pictures(model, events, windows), model.method.title)
+    else:
+        batches = (normalise(batch, finish) for batch in pictures(model, events, windows))
+    with report.progress(console, "network", len(times)) as advance:
         for done in frame_files.array(folder / baseline_run.FRAMES, shape, kind, batches):
             advance(done)
-    (folder / baseline_run.TIMES).write_text("".join(f"{time:.9f}\n" for time in times))
+    return None
 
 
 def _pictures(
@@ -124,9 +135,15 @@ def _pictures(
     method: Method,
     fps: float,
 ) -> None:
-    """`frames/` with the times of each, `video.mp4` and `preview.png`."""
+    """`frames/` with the times of each, `video.mp4` and `preview.png`; of light, its folders too."""
     (folder / "frames").mkdir()
-    shown = (_unit(frames[start : start + BATCH]) for start in range(0, len(frames), BATCH))
+    batches, look = (frames[start : start + BATCH] for start in range(0, len(frames), BATCH)), _unit
+    if method.finish == "light":
+        for name, write in ((baseline_run.EXR, frame_files.exrs), (baseline_run.DEEP, frame_files.deep_pngs)):
+            (folder / name).mkdir()
+            batches = write(folder / name, times, batches)
+        look = tone_mapped
+    shown = map(look, batches)
     with report.progress(console, "pictures", len(frames)) as advance:
         batches = frame_files.pngs(folder / "frames", times, shown)
         report.video(folder / "video.mp4", batches, fps, advance)
@@ -135,7 +152,7 @@ def _pictures(
     gap = float(np.median(np.diff(times))) if len(frames) > 1 else given.events.t[-1] - given.events.t[0]
     times = times[chosen]
     events = report.Row("events", [report.event_picture(given.events, time - gap / 2, gap) for time in times])
-    rows = [events, report.Row(method.title, [_unit(frames[place]) for place in chosen])]
+    rows = [events, report.Row(method.title, [look(frames[place]) for place in chosen])]
     camera = source.near(given, times)
     rows += [] if camera is None else [report.Row("camera", camera / 255)]
     report.contact_sheet(folder / "preview.png", times.tolist(), rows)

@@ -13,8 +13,12 @@ from evinr.reconstruction import Span
 
 FRAMES, TIMES = "frames.npy", "frames.txt"
 """Pictures as a metric gets them, float32 (n, H, W), not clipped, or uint8 (n, H, W, 3); and the time of each, a line each."""
-WHOLE = frozenset({FRAMES, TIMES, "frames", "config.json", "preview.png", "video.mp4"})
-"""All that a run has."""
+EXR, DEEP = "exr", "png16"
+"""Folders of the pictures of networks that give linear light (`Method.finish`), as floats and as 16 bits."""
+SCORES = "scores.json", "frames.csv"
+"""Of a deblurring run, where the recording has sharp pictures."""
+WHOLE = frozenset({FRAMES, TIMES, "frames", EXR, DEEP, *SCORES, "config.json", "preview.png", "video.mp4"})
+"""All that runs of networks have."""
 
 
 def is_one(folder: Path) -> bool:
@@ -56,4 +60,5 @@ def prediction(folder: Path) -> Prediction:
         chosen = np.asarray(frames[np.searchsorted(times, asked)])
         return chosen if chosen.ndim == 3 else (chosen / 255 @ LUMA).astype(np.float32)
 
-    return Prediction("picture", Span(times[0], times[-1]), times, at)
+    kind = "light" if about(folder).get("light") else "picture"
+    return Prediction(kind, Span(times[0], times[-1]), times, at)

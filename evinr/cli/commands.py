@@ -181,8 +181,8 @@ class Simulate:
 class Scoring:
     """How predictions are scored."""
 
-    protocol: Literal["evreal-2024", "evreal-2023", "legacy-etnet", "aligned"] = "evreal-2024"
-    """How pictures are compared; printed beside the scores."""
+    protocol: Literal["evreal-2024", "evreal-2023", "legacy-etnet", "aligned", "hdr"] = "evreal-2024"
+    """How pictures are compared, or (hdr) linear light of high range; printed beside the scores."""
     sequence: str | None = None
     """Name by which the protocol's cuts know the recording; unset, the name of its file or folder."""
     whole: bool = False
@@ -198,7 +198,8 @@ class Evaluate:
     """Score a reconstruction, of any method, against a recording."""
 
     prediction: Annotated[Path, tyro.conf.Positional]
-    """A run folder, a folder of pictures with a timestamps file, or an .npy of frames with its times in a .txt beside it."""
+    """A run folder, a folder of pictures with a timestamps file (linear light where they are .exr), or an .npy of frames with
+    its times in a .txt beside it."""
     truth: Annotated[str, tyro.conf.arg(metavar="SOURCE")]
     """Recording with the camera's frames, of any known format; or `demo`."""
     timestamps: Path | None = None

@@ -34,12 +34,8 @@ def run(command: Compare, argv: Sequence[str]) -> int:
     models = compared_networks.loaded(command, [method for method in command.methods if method not in PRESET])
     before = _before(out / MARK)
     given = source.read(command.source, command.read, command.seed, console)
-    rules, truth = scoring.rules(command.scoring, source.name_of(command.source)), source.truth(given)
-    if truth is not None:
-        try:
-            in_cut(truth, rules.protocol, rules.cut)  # before anything is fitted
-        except InputError as error:
-            raise InputError(f"{command.source}: {error}") from None
+    rules = scoring.rules(command.scoring, source.name_of(command.source))
+    _require_frames(command, rules, given)  # before anything is fitted
     about = {part: given.about.get(part) for part in ("source", "sha256", "format", "version")}
     if before and before.get("sha256") != about["sha256"] and not command.overwrite:
         changed = ", which has changed since" if before.get("source") == command.source else ""
@@ -79,6 +75,16 @@ def run(command: Compare, argv: Sequence[str]) -> int:
     console.print(f"page     {out / 'report.html'}")
     console.print(f"scores   {out / 'scores.json'}\nframes   {out / 'frames.csv'}")
     return 0
+
+
+def _require_frames(command: Compare, rules: scoring.Rules, given: source.Source) -> None:
+    """Raises InputError where the protocol has no use for the recording's frames, or its cut keeps none."""
+    truth = source.truth(given, rules.protocol.light)
+    if truth is not None:
+        try:
+            in_cut(truth, rules.protocol, rules.cut)
+        except InputError as error:
+            raise InputError(f"{command.source}: {error}") from None
 
 
 def _fit(command: Compare, method: str, out: Path) -> Fit:

@@ -1,13 +1,17 @@
 """Frames on disk, written some at a time, as `evinr render` and `evinr baseline` leave them."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from io import BytesIO
 from pathlib import Path
 
 import imageio.v3 as iio
 import numpy as np
-from jaxtyping import Float, Float64
+from jaxtyping import Float, Float32, Float64
 
+from converters.pictures import LARGEST_PICTURE
+from evinr.events import InputError
 from evinr.files import whole
+from evinr.light import sixteen_bits
 from evinr.report import bytes_of
 
 
@@ -24,12 +28,69 @@ def pngs(
     folder: Path, times: Float64[np.ndarray, " n"], batches: Iterable[Float[np.ndarray, "k h w *c"]]
 ) -> Iterator[Float[np.ndarray, "k h w *c"]]:
     """Write PNGs of pictures in [0, 1] and `images.txt` with their times, as IJRR has it; yield each batch that is written."""
+    return _listed(folder, ".png", times, batches, lambda path, picture: iio.imwrite(path, bytes_of(picture)))
+
+
+def deep_pngs(
+    folder: Path, times: Float64[np.ndarray, " n"], batches: Iterable[Float[np.ndarray, "k h w"]]
+) -> Iterator[Float[np.ndarray, "k h w"]]:
+    """The same in 16 bits."""
+    return _listed(folder, ".png", times, batches, lambda path, picture: iio.imwrite(path, sixteen_bits(picture)))
+
+
+def exrs(
+    folder: Path, times: Float64[np.ndarray, " n"], batches: Iterable[Float32[np.ndarray, "k h w"]]
+) -> Iterator[Float32[np.ndarray, "k h w"]]:
+    """The same as OpenEXR, which keeps every float as it is: one channel Y."""
+    return _listed(folder, ".exr", times, batches, _write_exr)
+
+
+def _listed(
+    folder: Path,
+    ending: str,
+    times: Float64[np.ndarray, " n"],
+    batches: Iterable[Float[np.ndarray, "k h w *c"]],
+    write: Callable[[Path, Float[np.ndarray, "h w *c"]], object],
+) -> Iterator[Float[np.ndarray, "k h w *c"]]:
     place = 0
     with (folder / "images.txt").open("w") as index:
         for batch in batches:
-            for picture in bytes_of(batch):
-                name = f"frame_{place:08d}.png"
-                iio.imwrite(folder / name, picture)
+            for picture in batch:
+                name = f"frame_{place:08d}{ending}"
+                write(folder / name, picture)
                 index.write(f"{times[place]:.9f} {name}\n")
                 place += 1
             yield batch
+
+
+def _write_exr(path: Path, light: Float[np.ndarray, "h w"]) -> None:
+    import OpenEXR
+
+    header, file = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage}, BytesIO()
+    OpenEXR.File(header, {"Y": np.ascontiguousarray(light, np.float32)}).write(file)
+    path.write_bytes(file.getvalue())  # to a path it writes without a word where the disk is full
+
+
+def read_exr(path: Path) -> Float32[np.ndarray, "h w *c"]:
+    """Linear light of an OpenEXR picture: one channel, whatever its name, or RGB; alpha is left out.
+
+    Raises InputError where it is damaged, or has other channels.
+    """
+    import OpenEXR
+
+    try:
+        (left, top), (right, bottom) = OpenEXR.File(str(path), header_only=True).header()["dataWindow"]
+        width, height = int(right) - int(left) + 1, int(bottom) - int(top) + 1
+        if not 0 < width * height <= LARGEST_PICTURE:
+            raise InputError(f"{path}: a picture of {width} x {height}, more than any camera's; make it smaller")
+        channels = {name: channel.pixels for name, channel in OpenEXR.File(str(path)).channels().items()}
+    except (RuntimeError, ValueError, KeyError, TypeError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path}: not a readable OpenEXR picture ({error}); restore or remove it") from error
+    found = next((channels[name][..., :3] for name in ("RGB", "RGBA") if name in channels), None)
+    if found is None and len(channels) == 1:
+        (found,) = channels.values()
+    if found is None or found.dtype.kind != "f":
+        raise InputError(f"{path}: has the channels {', '.join(channels)}; expected floats, gray or RGB: convert it")
+    return found.astype(np.float32)

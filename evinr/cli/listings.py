@@ -11,7 +11,7 @@ from jaxtyping import Float64
 from evinr.events import InputError
 from evinr.files import resolved
 
-PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
+PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".exr")
 LISTINGS = ("timestamps.txt", "images.txt")
 """What E2VID, EVREAL and NER-Net call the times of their pictures; and IJRR and we."""
 

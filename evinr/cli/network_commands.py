@@ -112,8 +112,7 @@ class Baseline:
 
 @dataclass(frozen=True)
 class Deblur:
-    """Make blurred camera frames sharp by a published network, with the events of their exposures and the weights that its
-    authors published. Where the recording has sharp pictures, too, PSNR and SSIM say what was won."""
+    """Make blurred camera frames sharp, with the events of their exposures, by a published network."""
 
     source: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")]
     """Recording with blurred frames and events of the same pixels: GoPro or REBlur h5 (those with raw events), HighREV, or any
@@ -126,8 +125,8 @@ class Deblur:
     """How the weights were trained: on cumulative events (SCER) with their mask, as for GoPro and REBlur; or on a voxel grid,
     as for HighREV. Unset: highrev for a HighREV folder, else gopro."""
     exposure: float | None = None
-    """Seconds that each frame is exposed about its time, which counts whatever the recording tells. Unset: what it tells, and
-    for EFNet's GoPro files, which do not, from halfway to the frame before to halfway to the next."""
+    """Seconds that each frame is exposed about its time, which counts whatever the recording tells. Unset: what it tells; where
+    it does not, but has sharp pictures (EFNet's GoPro), from halfway to the frame before to halfway to the next."""
     out: Path = Path("runs")
     """Folder of the runs."""
     name: str | None = None

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float, Float64, Shaped
 
 from converters.pictures import read_picture, to_gray
-from evinr.cli import baseline_run
+from evinr.cli import baseline_run, frame_files
 from evinr.cli.listings import LISTINGS, PICTURES, beside, check_rising, entries_of, natural, times_of
 from evinr.events import InputError
 from evinr.prediction import LUMA, Prediction, of_reconstruction
@@ -17,6 +17,7 @@ from evinr.reconstruction import Span
 
 Values = Literal["auto", "picture", "intensity", "log"]
 """What the numbers of an array are."""
+EXR = ".exr"
 
 
 class Given(NamedTuple):
@@ -79,17 +80,21 @@ def _folder(path: Path, timestamps: Path | None) -> Given:
     listed = entries_of(listing, path, pictures)
     times = np.array([entry.time for entry in listed])
     check_rising(times, str(listing))
-    at = _reader([entry.path for entry in listed], times)
-    prediction = Prediction("picture", Span(times[0], times[-1]), times, at)
-    return Given(prediction, 0, (f"{len(times)} pictures at the times of {listing.name}",))
+    light = [entry.path.suffix.lower() == EXR for entry in listed]
+    if any(light) and not all(light):
+        raise InputError(
+            f"{path}: lists {EXR}, which is light, beside other pictures; keep them in folders of their own"
+        )
+    at, kind = _reader([entry.path for entry in listed], times), "light" if any(light) else "picture"
+    said = f"{len(times)} pictures{' of linear light' if any(light) else ''} at the times of {listing.name}"
+    return Given(Prediction(kind, Span(times[0], times[-1]), times, at), 0, (said,))
 
 
 def _reader(paths: Sequence[Path], times: Float64[np.ndarray, " m"]) -> Callable[..., Float[np.ndarray, "k h w"]]:
     def at(asked: Float64[np.ndarray, " k"]) -> Float[np.ndarray, "k h w"]:
         pictures = []
         for where in np.searchsorted(times, asked):
-            with paths[where].open("rb") as file:
-                picture = _unit(read_picture(file, str(paths[where])))
+            picture = _picture(paths[where])
             if pictures and picture.shape != pictures[0].shape:
                 (height, width), (rows, columns) = picture.shape, pictures[0].shape
                 raise InputError(
@@ -99,6 +104,14 @@ def _reader(paths: Sequence[Path], times: Float64[np.ndarray, " m"]) -> Callable
         return np.stack(pictures)
 
     return at
+
+
+def _picture(path: Path) -> Float[np.ndarray, "h w"]:
+    if path.suffix.lower() == EXR:
+        light = frame_files.read_exr(path)
+        return light if light.ndim == 2 else (light @ LUMA).astype(np.float32)
+    with path.open("rb") as file:
+        return _unit(read_picture(file, str(path)))
 
 
 def _unit(picture: Shaped[np.ndarray, "h w *c"]) -> Float[np.ndarray, "h w"]:
@@ -145,9 +158,10 @@ def _array(path: Path, timestamps: Path | None, values: Values) -> Given:
         light = np.exp(chosen) if values == "log" and chosen.ndim == 4 else chosen
         gray = light if light.ndim == 3 else light @ LUMA
         with np.errstate(invalid="ignore", divide="ignore"):  # no number stays none, and is refused where it is scored
-            return np.log(gray) if values == "intensity" or (values == "log" and chosen.ndim == 4) else gray
+            return np.log(gray) if values == "log" and chosen.ndim == 4 else gray
 
-    kind = "picture" if values == "picture" else "log"
+    kinds: dict[str, Literal["log", "picture", "light"]] = {"intensity": "light", "log": "log"}
+    kind = kinds.get(values, "picture")
     return Given(Prediction(kind, Span(times[0], times[-1]), times, at), 0, (said,))
 
 

@@ -42,10 +42,13 @@ class Rules(NamedTuple):
 def rules(scoring: Scoring, recording: str) -> Rules:
     """The rules for a recording of that name. Raises InputError where the LPIPS weights cannot be used."""
     protocol = PROTOCOLS[scoring.protocol]
+    for option, value in (("equalisation", scoring.equalisation), ("lpips", scoring.lpips)):
+        if protocol.light and value not in (None, "none"):
+            raise InputError(f"--{option}: is for pictures, and protocol {protocol.name} compares light; leave it out")
     if scoring.equalisation is not None and scoring.equalisation != protocol.equalisation:
         name = f"{protocol.name}, but for equalisation"
         protocol = replace(protocol, name=name, equalisation=scoring.equalisation)
-    weights = scoring.lpips or os.environ.get("EVINR_LPIPS_WEIGHTS")
+    weights = None if protocol.light else scoring.lpips or os.environ.get("EVINR_LPIPS_WEIGHTS")
     try:
         lpips = load(Path(weights)) if weights else None
     except InputError as error:

@@ -15,11 +15,12 @@ from rich.console import Console
 from evinr import checkpoint, report
 from evinr.cli import baseline_run, scoring, source
 from evinr.cli.source import Source
-from evinr.evaluation import WithoutTruth, of_the_frames, score, show
+from evinr.evaluation import WithoutTruth, of_the_frames, score
 from evinr.events import Events, InputError
 from evinr.matching import alone, choose, shared
 from evinr.pages import comparison
 from evinr.scores import Evaluation
+from evinr.shown import show
 
 EVENTS_PER_PIXEL = 0.1
 """Events in a picture of events, about: enough to see shapes, few enough to see them sharp."""
@@ -36,7 +37,7 @@ class Seen(NamedTuple):
     assumptions: tuple[str, ...]
     evaluation: Evaluation
     pictures: Float32[np.ndarray, "m h w"]
-    """What the metrics saw, at the scored times."""
+    """What the metrics saw, at the scored times; light tone-mapped."""
     truth: Float32[np.ndarray, "m h w"] | None
 
 
@@ -69,7 +70,7 @@ def scored(
     console: Console, given: Source, predictions: Mapping[str, scoring.Placed], rules: scoring.Rules
 ) -> SideBySide:
     """Score predictions on the frames that all of them have. Raises InputError, which names the prediction."""
-    truth = source.truth(given) or alone([placed.prediction for placed in predictions.values()])
+    truth = source.truth(given, rules.protocol.light) or alone([placed.prediction for placed in predictions.values()])
     methods, chosen, frames = {}, {}, None
     for title, placed in predictions.items():
         with of(placed.path):
@@ -81,7 +82,8 @@ def scored(
                 shown = show(prediction, truth, one, rules.protocol, rules.normalisation)
                 told = partial(advance, number)
                 evaluation = score(shown, one, truth, given.events, rules.protocol, rules.lpips, told)
-            methods[title] = Seen(path, assumptions, evaluation, shown.pictures, shown.truth)
+            true = None if shown.truth is None else shown.truth.pictures
+            methods[title] = Seen(path, assumptions, evaluation, shown.prediction.pictures, true)
             frames = frames or of_the_frames(shown, one.times, given.events)
     return SideBySide(source.name_of(given.about["source"]), rules, methods, frames)
 

@@ -1,6 +1,8 @@
 """What commands are given: a recording through the door, or a simulated scene; and what is said of it."""
 
 import hashlib
+from collections.abc import Callable
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,8 +14,10 @@ from rich.markup import escape
 
 import converters
 from converters import Frames, ReadOptions
-from converters.stream import WHOLE
+from converters.pictures import to_gray
 from evinr import bayer
+from evinr.cli import linear_frames
+from evinr.cli.linear_frames import Light
 from evinr.events import Events, InputError
 from evinr.files import resolved
 from evinr.prediction import LUMA, Truth
@@ -39,6 +43,8 @@ class Source(NamedTuple):
     """Whether its frames have more than 8 bits, and were tone-mapped to be looked at."""
     about: dict[str, Any]
     """For `config.json`: source, sha256, format, assumptions, version."""
+    light: Callable[[], Light | None] | None = None
+    """Reads its frames of more than 8 bits as they are, where it has such: those named `hdr`, else its first ones."""
 
 
 def read(source: str, options: ReadOptions, seed: int, console: Console) -> Source:
@@ -51,18 +57,22 @@ def read(source: str, options: ReadOptions, seed: int, console: Console) -> Sour
     with console.status(escape(f"reading {source}")):
         stream = converters.open_stream(source, options)
         name = converters.recording_name(source)
+        deep = [*(kind for kind in stream.frames if kind.name == "hdr"), *stream.frames[:1]][:1]
         sharp = tuple(kind for kind in stream.frames if kind.name == "sharp")
         if sharp:
             stream = stream._replace(frames=sharp)
         events, frames, format, assumptions, origin = converters.in_memory(stream, name, options)
         if sharp and frames is not None:
-            assumptions += ("of its pictures the sharp ones are taken",)
+            others = ", for linear light those called hdr" if deep[0].name == "hdr" else ""
+            assumptions += (f"of its pictures the sharp ones are taken{others}",)
         first = [float(events.t[0])] + ([] if frames is None else [float(frames.times[0])])
         begin = min(first) if options.t_start is None else converters.beginning(stream, name, options)
-        hdr = False
+        hdr, light = False, None
         if frames is not None:
+            if linear_frames.is_high_range(deep[0]):
+                light = partial(linear_frames.read, deep[0], options, origin - stream.zero, name)
             kind = stream.frames[0]
-            hdr = next(kind.read(WHOLE)).image.dtype != np.uint8
+            hdr = linear_frames.is_high_range(kind)
             if kind.layout not in ("gray", "rgb"):
                 colour = bayer.demosaic(frames.images.astype(np.float64), kind.layout)
                 frames = frames._replace(images=np.rint(colour @ LUMA).astype(np.uint8))
@@ -75,7 +85,7 @@ def read(source: str, options: ReadOptions, seed: int, console: Console) -> Sour
     about = {"source": source, "sha256": sha256, "format": format}
     about |= {"origin_ns": origin, "assumptions": list(assumptions)}
     about |= {"version": version("evinr")}
-    return Source(events, asked, frames, None, begin, end is not None, hdr, about)
+    return Source(events, asked, frames, None, begin, end is not None, hdr, about, light)
 
 
 def name_of(source: str) -> str:
@@ -86,22 +96,40 @@ def name_of(source: str) -> str:
     return (path.name if path.is_dir() else path.stem) or "run"
 
 
-def truth(source: Source) -> Truth | None:
-    """The pictures to score against: the camera's, or 25 a second of the simulated scene; None where there are neither.
+def truth(source: Source, light: bool = False) -> Truth | None:
+    """The pictures to score against, linear light if `light`: the camera's, or 25 a second of the simulated scene; None where
+    there are neither.
 
-    Raises InputError for pictures of more than 8 bits: tone-mapped one by one they are no truth.
+    Raises InputError for frames of more than 8 bits where pictures are asked for (tone-mapped one by one they are no truth),
+    and for frames of 8 bits where light is.
     """
+    if light and (source.light is not None or source.frames is not None):
+        return _light(source)
     if source.hdr:
         raise InputError(
-            f"{source.about['source']}: its frames are 16-bit or HDR, which no protocol here compares; pass --skip-frames to "
-            "score by what needs no frames"
+            f"{source.about['source']}: its frames are 16-bit or HDR, which this protocol does not compare; pass --protocol "
+            "hdr, or --skip-frames to score by what needs no frames"
         )
     if source.frames is not None:
         return Truth(source.frames.times, source.frames.images, source.start, not source.cut_short)
     asked = times(source)
     if source.truth is None or asked is None:
         return None
-    return Truth(asked, _seen(source.truth, asked), source.start)
+    linear = np.stack([np.exp(source.truth(time)) for time in asked]).astype(np.float32) if light else None
+    return Truth(asked, _seen(source.truth, asked), source.start, light=linear)
+
+
+def _light(source: Source) -> Truth | None:
+    if source.light is None:
+        raise InputError(
+            f"{source.about['source']}: its frames have 8 bits, and protocol hdr compares linear light; pass another "
+            "--protocol, or --skip-frames to score by what needs no frames"
+        )
+    found = source.light()
+    if found is None:
+        return None
+    looked = np.stack([to_gray(picture) for picture in found.images])
+    return Truth(found.times, looked, source.start, not source.cut_short, found.images)
 
 
 def times(source: Source) -> Float64[np.ndarray, " n"] | None:
