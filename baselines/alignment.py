@@ -60,7 +60,7 @@ class PyramidAlignment(nn.Module):
     def __call__(self, neighbour: Pyramid, middle: Pyramid) -> Float[Array, "h w c"]:
         channels = middle.full.shape[-1]
 
-        def layer(name: str, *parts: Float[Array, "h w _"]) -> Float[Array, "h w {channels}"]:
+        def layer(name: str, *parts: Float[Array, "h w _"]) -> Float[Array, "h w d"]:
             return conv(channels, 3, name=name)(joined(*parts))
 
         guide = leaky(layer("offset_conv1.l3", neighbour.quarter, middle.quarter))
@@ -88,7 +88,7 @@ class AttentionFusion(nn.Module):
     def __call__(self, aligned: tuple[Float[Array, "h w c"], ...]) -> Float[Array, "h w c"]:
         channels = aligned[0].shape[-1]
 
-        def layer(name: str, size: int, *parts: Float[Array, "h w _"]) -> Float[Array, "h w {channels}"]:
+        def layer(name: str, size: int, *parts: Float[Array, "h w _"]) -> Float[Array, "h w d"]:
             return conv(channels, size, name=name)(joined(*parts))
 
         middle = layer("temporal_attn1", 3, aligned[len(aligned) // 2])

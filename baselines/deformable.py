@@ -5,7 +5,7 @@ How fast this is beside a plain convolution, and what else was tried: experiment
 """
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +18,14 @@ BLOCK = 1280
 pixels of 1280 x 720 they would be 2 GB."""
 
 Made = TypeVar("Made")
+
+
+class Steps(NamedTuple):
+    """Numbers in memory from one to the next."""
+
+    row: int
+    column: int
+    group: int
 
 
 def deformable(
@@ -39,12 +47,12 @@ def deformable(
     size, groups = len(kernel), mask.shape[-1] // len(kernel) ** 2
     height, width, outputs = *offsets.shape[:2], kernel.shape[-1]
     table = jnp.pad(x, ((1, 1), (1, 1), (0, 0)))
-    steps = np.array([table.shape[1] * x.shape[-1], x.shape[-1], x.shape[-1] // groups])
+    steps = Steps(table.shape[1] * x.shape[-1], x.shape[-1], x.shape[-1] // groups)
     by_sample = kernel.reshape(size, size, groups, -1, outputs).transpose(2, 0, 3, 1, 4).reshape(-1, outputs)
     rows = _rows(height, width) if jax.default_backend() == "cpu" else height
 
-    def block(first: Int[Array, ""]) -> Float[Array, "r {width} {outputs}"]:
-        def these(of: Float[Array, "{height} {width} n"]) -> Float[Array, "{rows} {width} n"]:
+    def block(first: Int[Array, ""]) -> Float[Array, "r w2 d"]:
+        def these(of: Float[Array, "h2 w2 n"]) -> Float[Array, "r w2 n"]:
             return jax.lax.dynamic_slice_in_dim(of, first, rows)
 
         at, part = _computed(first, lambda: _places(these(offsets), first * stride, x.shape[:2], steps, size, stride))
@@ -73,7 +81,7 @@ def _places(
     offsets: Float[Array, "r w2 gkk2"],
     row: Int[Array, ""],
     sides: tuple[int, int],
-    steps: Int[np.ndarray, "3"],
+    steps: Steps,
     size: int,
     stride: int,
 ) -> tuple[Int32[Array, "r w2 gkk2"], Float[Array, "r w2 gkk2"]]:
@@ -82,28 +90,26 @@ def _places(
 
     Both coordinates stay in one axis: with an axis of two the loops would be too short for vectors.
     """
-    lane, kind = np.arange(offsets.shape[-1]), offsets.dtype
+    lane, kind = np.arange(offsets.shape[-1])[None, None], offsets.dtype
     down, tap = lane % 2 == 0, lane // 2 % size**2
     ahead = np.where(down, tap // size, tap % size) - size // 2
-    rows = row + stride * jnp.arange(offsets.shape[0])
-    columns = stride * jnp.arange(offsets.shape[1])
-    middle = jnp.where(down, jnp.expand_dims(rows, (1, 2)), columns[:, None]).astype(kind)
-    place = offsets + (middle + jnp.asarray(ahead, kind))
+    rows = row + stride * jnp.arange(offsets.shape[0])[:, None, None]
+    columns = stride * jnp.arange(offsets.shape[1])[None, :, None]
+    place = offsets + (jnp.where(down, rows, columns).astype(kind) + jnp.asarray(ahead, kind))
     inside = (place > -1) & (place < jnp.asarray(np.where(down, *sides), kind))
-    place = jnp.where(inside, place, -1)  # there the table begins, with zeros
+    place = jnp.where(inside, place, -1)  # where the table has zeros
     low = jnp.floor(place)
-    group = np.where(down, lane // (2 * size**2) * steps[2], 0)
-    steps_by_lane = np.where(down, steps[0], steps[1])
-    at = low.astype(jnp.int32) * jnp.asarray(steps_by_lane, jnp.int32) + jnp.asarray(group + steps_by_lane, jnp.int32)
+    step, group = np.where(down, steps.row, steps.column), np.where(down, lane // (2 * size**2) * steps.group, 0)
+    at = low.astype(jnp.int32) * jnp.asarray(step, jnp.int32) + jnp.asarray(step + group, jnp.int32)
     return at, place - low
 
 
 def _samples(
-    table: Float[Array, " n"],
+    table: Float[Array, " all"],
     at: Int32[Array, "r w2 gkk2"],
     part: Float[Array, "r w2 gkk2"],
     mask: Float[Array, "r w2 gkk"],
-    steps: Int[np.ndarray, "3"],
+    steps: Steps,
     size: int,
 ) -> Float[Array, "r w2 g k n k"]:
     """All channels of all taps, between four pixels each.
@@ -120,12 +126,13 @@ def _samples(
 
     def pixel(ahead: int) -> Float[Array, "r w2 g k n k"]:
         start = (corner + ahead)[..., None]
-        return jax.lax.gather(table, start, numbers, (int(steps[2]),), mode="promise_in_bounds")
+        return jax.lax.gather(table, start, numbers, (steps.group,), mode="promise_in_bounds")
 
     def weighed(weight: Float[Array, "r w2 g k k"], ahead: int) -> Float[Array, "r w2 g k n k"]:
         return weight[..., None, :] * pixel(ahead)
 
-    above, before, (row, column, _) = 1 - below, 1 - beside, steps.tolist()
-    samples = weighed(mask * above * before, 0) + weighed(mask * above * beside, column)
-    samples = samples + weighed(mask * below * before, row) + weighed(mask * below * beside, row + column)
+    above, before = mask * (1 - below), 1 - beside
+    below = mask * below
+    samples = weighed(above * before, 0) + weighed(above * beside, steps.column)
+    samples = samples + weighed(below * before, steps.row) + weighed(below * beside, steps.row + steps.column)
     return with_layout_constraint(samples, Layout(range(samples.ndim)))

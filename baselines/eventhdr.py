@@ -53,9 +53,7 @@ class EventHDR(nn.Module):
         return HDRState((nothing, nothing), zero_cell(*sizes[0], dtype), jnp.int32(0))
 
     @nn.compact
-    def __call__(
-        self, grid: Float[Array, "h w {self.bins}"], state: HDRState
-    ) -> tuple[HDRState, Float[Array, "h w"]]:
+    def __call__(self, grid: Float[Array, "h w {self.bins}"], state: HDRState) -> tuple[HDRState, Float[Array, "h w"]]:
         return _Body(self, name=ROOT)(grid, state)
 
 

@@ -50,11 +50,16 @@ class Convolutions(nn.Module):
 
 
 class Letc(nn.Module):
-    """All of it at once, differentiable, for windows of not too many events."""
+    """All of it at once, differentiable: from `times_in_bins` and `cells_of` the events, bins of rises before bins of falls.
+
+    It takes kilobytes for each event, and more for its gradient; `representation` is for any number of them.
+    """
 
     bins: int
     hidden: tuple[int, ...]
+    """Of the kernel's layers."""
     features: int
+    """Between the convolutions."""
 
     @nn.compact
     def __call__(

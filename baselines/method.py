@@ -19,6 +19,11 @@ Shapes = Mapping[str, tuple[int, ...]]
 """The entries of a checkpoint, by their names in PyTorch, in PyTorch's layout."""
 
 
+def members(shapes: Shapes, prefix: str) -> int:
+    """How many modules of a list have entries."""
+    return len({name.removeprefix(f"{prefix}.").split(".")[0] for name in shapes if name.startswith(f"{prefix}.")})
+
+
 @runtime_checkable
 class Network(Protocol):
     """A recurrent network: a frozen record of its options (a linen module), hashable, hence static under `jax.jit`."""

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Float32
 
 from baselines.layers import Cell, ConvLayer, ResidualBlock, UpsampleConvLayer, zero_cell
 from baselines.letc import CONVOLUTIONS, VALUES, Letc, representation
-from baselines.method import Method, Network, Plain, Shapes, Variables
+from baselines.method import Method, Network, Plain, Shapes, Variables, members
 from baselines.non_stationary import Encoder
 from evinr.events import Events
 
@@ -82,20 +82,16 @@ def network(shapes: Shapes, options: Mapping[str, Plain]) -> NerNet | None:
         return None
     if options.get("final_activation") not in (None, "", "none"):
         raise ValueError(f"final activation {options['final_activation']}")
-    layers = _count(shapes, f"{values}.", ".weight")
+    layers = members(shapes, values)
     return NerNet(
         bins=head[1],
         channels=head[0],
         kernel=head[2],
-        encoders=_count(shapes, f"{ROOT}.encoders.", ".conv_mem.conv2d.weight"),
-        blocks=_count(shapes, f"{ROOT}.resblocks.", ".conv1.weight"),
+        encoders=members(shapes, f"{ROOT}.encoders"),
+        blocks=members(shapes, f"{ROOT}.resblocks"),
         hidden=tuple(shapes[f"{values}.{layer}.weight"][0] for layer in range(layers - 1)),
         features=shapes[f"{LEARNED}.{CONVOLUTIONS}.cnn.0.weight"][0],
     )
-
-
-def _count(shapes: Shapes, start: str, end: str) -> int:
-    return sum(name.startswith(start) and name.endswith(end) for name in shapes)
 
 
 def learned(network: Network, variables: Variables, window: Events) -> Float32[np.ndarray, "h w {network.bins}"]:

@@ -19,7 +19,7 @@ from baselines.layers import (
     UpsampleConvLayer,
     zero_cell,
 )
-from baselines.method import Plain, Shapes
+from baselines.method import Plain, Shapes, members
 
 ROOT = "unetrecurrent"
 
@@ -92,7 +92,7 @@ def of_checkpoint(shapes: Shapes, options: Mapping[str, Plain]) -> UNetRecurrent
     state it. All else that they state can be read off the shapes.
     """
     head = shapes.get(f"{ROOT}.head.conv2d.weight")
-    if head is None:
+    if head is None or f"{ROOT}.encoders.0.conv_mem.conv2d.weight" in shapes:  # NER-Net has that
         return None
     final = options.get("final_activation") or "none"
     if final not in ("none", "sigmoid"):
@@ -101,8 +101,8 @@ def of_checkpoint(shapes: Shapes, options: Mapping[str, Plain]) -> UNetRecurrent
         bins=head[1],
         channels=head[0],
         kernel=head[2],
-        encoders=_count(shapes, f"{ROOT}.encoders"),
-        blocks=_count(shapes, f"{ROOT}.resblocks"),
+        encoders=members(shapes, f"{ROOT}.encoders"),
+        blocks=members(shapes, f"{ROOT}.resblocks"),
         norm=f"{ROOT}.encoders.0.conv.norm_layer.weight" in shapes,
         upsample=f"{ROOT}.decoders.1.conv2d.weight" in shapes,
         dynamic=f"{ROOT}.decoders.0.dynamic_conv.bias" in shapes,
@@ -113,8 +113,3 @@ def of_checkpoint(shapes: Shapes, options: Mapping[str, Plain]) -> UNetRecurrent
 def computed(network: UNetRecurrent) -> dict[str, Float32[np.ndarray, "..."]]:
     """The entries of a checkpoint that are no weights: their values follow from the network, and it has them itself."""
     return {f"{ROOT}.decoders.0.dynamic_atom_generation.bases": multiscale(network.kernel)} if network.dynamic else {}
-
-
-def _count(shapes: Shapes, prefix: str) -> int:
-    """Members of a list of modules."""
-    return len({name.removeprefix(f"{prefix}.").split(".")[0] for name in shapes if name.startswith(f"{prefix}.")})

@@ -53,7 +53,7 @@ def test_every_method_says_what_it_is():
 
 
 def test_before_and_after_are_evreals():
-    """EVREAL's config/method/*.json and eval.py, and PIE-Net's own configurations for it."""
+    """EVREAL's config/method/*.json and eval.py, and for the others what their own code does."""
     told = {name: (method.normalised, method.multiple, method.finish) for name, method in METHODS.items()}
     assert told == {
         "e2vid": (True, 8, "robust"),
@@ -66,6 +66,8 @@ def test_before_and_after_are_evreals():
         "hypere2vid": (False, 8, "none"),
         "pie-net": (False, 1, "none"),
         "pie-net-lite": (False, 1, "none"),
+        "eventhdr": (False, 16, "light"),
+        "ner-net": (False, 8, "none"),
     }
 
 

@@ -1,10 +1,12 @@
-"""Peak memory and seconds per picture of the networks that do more than reconstruct, on windows of a large sensor.
+"""Peak memory and seconds per picture of the networks that do more than plain reconstruction, on a large sensor.
 
-Every network is a new process that goes through `baselines.runner.pictures`, as `evinr baseline` does, with random weights
-and events: neither depends on them. The peak is that of the whole process, recording included.
+Every network is a new process that makes its pictures as the commands do (`baselines.runner.pictures`,
+`baselines.deblurring.deblurred`), of random weights and events: neither depends on them. The peak is that of the whole
+process, with the recording.
 """
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,8 +17,11 @@ import numpy as np
 import tyro
 
 from baselines.checkpoints import Model
+from baselines.deblurring import GOPRO, deblurred
+from baselines.efnet import EFNet
+from baselines.eventhdr import EventHDR
 from baselines.method import Network
-from baselines.methods import METHODS
+from baselines.methods import DEBLURRING, METHODS
 from baselines.ner_net import NerNet
 from baselines.runner import CHUNK, pictures
 from baselines.windows import Windows
@@ -27,20 +32,22 @@ from experiments.benchmarks.memory import peak_mb
 
 NETWORKS: dict[str, Network] = {
     "ner-net": NerNet(bins=10, channels=32, encoders=3, blocks=2, kernel=5, hidden=(50, 50, 50), features=64),
+    "eventhdr": EventHDR(bins=10, channels=64, groups=8, extract=5, reconstruct=10),
+    "efnet": EFNet(bins=10, channels=64, heads=(1, 2, 4)),
 }
 """As they are published."""
 
 
 @dataclass(frozen=True)
 class NetworkMemory:
-    """Peak memory and seconds per picture of networks on windows of a large sensor."""
+    """Peak memory and seconds per picture of networks on a large sensor."""
 
     names: tuple[str, ...] = tuple(NETWORKS)
     """Which networks."""
     height: int = 720
     width: int = 1280
     windows: int = 2 * CHUNK
-    """In chunks as the runner takes them; the first has the compilation, the second is timed."""
+    """In chunks as the runner takes them, of which the first has the compilation and is not timed."""
     events: int = 1_000_000
     """Of each window."""
     out: Path = RESULTS / "network_memory.json"
@@ -66,18 +73,33 @@ def measure(name: str, cfg: NetworkMemory) -> dict[str, float]:
     """Runs in a new process."""
     start_backend()
     events, windows = recording(cfg)
-    chunks, start = list[float](), time.perf_counter()
-    for _ in pictures(model(name), events, windows):
-        chunks.append(time.perf_counter() - start)
-        start = time.perf_counter()
-    return {"peak_gb": peak_mb() / 1000, "seconds_per_picture": chunks[1] / CHUNK, "seconds_of_first_chunk": chunks[0]}
+    counts, times = list[int](), [time.perf_counter()]
+    for made in groups(name, events, windows):
+        counts.append(len(made))
+        times.append(time.perf_counter())
+    each = (times[-1] - times[1]) / sum(counts[1:])
+    return {"peak_gb": peak_mb() / 1000, "seconds_per_picture": each, "seconds_of_first_group": times[1] - times[0]}
+
+
+def groups(name: str, events: Events, windows: Windows) -> Iterator[np.ndarray]:
+    """Pictures, some at a time."""
+    if name in METHODS:
+        yield from pictures(model(name), events, windows)
+        return
+    image = np.random.default_rng(1).integers(256, size=(events.height, events.width, 3), dtype=np.uint8)
+    of = model(name)
+    for first, end in zip(windows.first, windows.end, strict=True):
+        x, y, t, p = (values[first:end] for values in (events.x, events.y, events.t, events.p))
+        yield deblurred(of, image, Events(t, x, y, p, events.height, events.width), GOPRO)[None]
 
 
 def model(name: str) -> Model:
-    """A network with random weights."""
-    network = NETWORKS[name]
+    """A network with small random weights."""
+    network, rng = NETWORKS[name], np.random.default_rng(2)
     state, grid = network.initial(64, 64, jnp.dtype(jnp.float32)), jnp.zeros((64, 64, network.bins))
-    return Model(METHODS[name], network, jax.jit(network.init)(jax.random.key(0), grid, state), "", "", ())
+    shapes = jax.eval_shape(network.init, jax.random.key(0), grid, state)
+    weights = jax.tree.map(lambda leaf: rng.standard_normal(leaf.shape, np.float32) / 50, shapes)
+    return Model((METHODS | DEBLURRING)[name], network, weights, "", "", ())
 
 
 def recording(cfg: NetworkMemory) -> tuple[Events, Windows]:
@@ -85,10 +107,11 @@ def recording(cfg: NetworkMemory) -> tuple[Events, Windows]:
     rng, count = np.random.default_rng(0), cfg.windows * cfg.events
     x = rng.integers(cfg.width, size=count, dtype=np.uint16)
     y = rng.integers(cfg.height, size=count, dtype=np.uint16)
-    p = 2 * rng.integers(2, size=count, dtype=np.int8) - 1
+    p = rng.integers(2, size=count, dtype=np.int8)
+    p += p - 1
     ends = cfg.events * np.arange(1, cfg.windows + 1)
     t = np.arange(count) / 25 / cfg.events
-    return Events(t, x, y, p.astype(np.int8), cfg.height, cfg.width), Windows(ends - cfg.events, ends, t[ends - 1])
+    return Events(t, x, y, p, cfg.height, cfg.width), Windows(ends - cfg.events, ends, t[ends - 1])
 
 
 def row(cfg: NetworkMemory, result: dict[str, Any]) -> str:
