@@ -16,7 +16,8 @@ from baselines.windows import Windows
 from evinr.events import Events
 
 CHUNK = 8
-"""Windows of a compiled call: enough that its start costs nothing, few enough that their grids fit anywhere."""
+"""Windows of a compiled call, if there are as many: enough that its start costs nothing, few enough that their grids fit
+anywhere."""
 
 
 def pictures(model: Model, events: Events, windows: Windows) -> Iterator[Float32[np.ndarray, "k h w *c"]]:
@@ -39,12 +40,13 @@ def pictured(method: Method, windows: Windows) -> Float64[np.ndarray, " m"]:
 
 def grids_of(
     events: Events, windows: Windows, bins: int, represent: Callable[[Events], Float[np.ndarray, "h w {bins}"]]
-) -> Iterator[tuple[int, Float32[np.ndarray, "{CHUNK} h w {bins}"]]]:
-    """What the network is given of `CHUNK` windows at a time, zeros at the end to make them as many, and how many are not
-    those."""
-    for start in range(0, len(windows.times), CHUNK):
-        grids = np.zeros((CHUNK, events.height, events.width, bins), np.float32)
-        count = min(CHUNK, len(windows.times) - start)
+) -> Iterator[tuple[int, Float32[np.ndarray, "n h w {bins}"]]]:
+    """What the network is given of `CHUNK` windows at a time, or all; zeros at the end to make them as many, and how many are
+    not those."""
+    size = min(CHUNK, len(windows.times))
+    for start in range(0, len(windows.times), size):
+        grids = np.zeros((size, events.height, events.width, bins), np.float32)
+        count = min(size, len(windows.times) - start)
         for place in range(count):
             part = slice(windows.first[start + place], windows.end[start + place])
             window = events._replace(t=events.t[part], x=events.x[part], y=events.y[part], p=events.p[part])
