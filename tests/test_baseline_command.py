@@ -14,7 +14,7 @@ from rich.console import Console
 from baselines import installed
 from baselines.checkpoints import load
 from baselines.firenet import PLUS, FireNet
-from baselines.methods import METHODS
+from baselines.methods import DEBLURRING, METHODS
 from baselines.runner import pictures
 from baselines.weights import entries
 from baselines.windows import between_frames
@@ -234,7 +234,8 @@ def test_usage(capsys: pytest.CaptureFixture[str]):
     assert "did you mean firenet?" in " ".join(capsys.readouterr().err.split())
     assert main(["baseline", "--list"]) == 0
     told = capsys.readouterr().out
-    for method in METHODS.values():
+    assert "efnet: EFNet, 8,466,445 parameters, run by `evinr deblur`\n" in told
+    for method in (METHODS | DEBLURRING).values():
         assert f"{method.name}: {method.title}, {method.parameters:,} parameters" in told
         assert method.paper in told and method.weights in told and method.licence in told
 

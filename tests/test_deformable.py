@@ -123,7 +123,9 @@ def test_gradients_are_those_of_finite_differences():
     whole = arrays[1] - np.floor(arrays[1])
     arrays[1][(whole < 0.01) | (whole > 0.99)] += 0.3  # a difference across a whole pixel has no one slope
     with jax.enable_x64(True):
-        check_grads(jax.jit(deformable), tuple(map(jnp.asarray, arrays)), order=1, modes=("fwd", "rev"), atol=1e-6, rtol=1e-6)
+        check_grads(
+            jax.jit(deformable), tuple(map(jnp.asarray, arrays)), order=1, modes=("fwd", "rev"), atol=1e-6, rtol=1e-6
+        )
         rows = jax.jit(jax.vmap(lambda *of: deformable(*of).sum(), (0, 0, 0, None)))
         batch = [jnp.stack([jnp.asarray(array)] * 2) for array in arrays[:3]]
         check_grads(rows, (*batch, jnp.asarray(arrays[3])), order=1, modes=("rev",), atol=1e-6, rtol=1e-6)

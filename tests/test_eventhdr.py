@@ -196,7 +196,9 @@ def test_positive_and_negative_events_are_counted_as_the_original_counts_them(pa
     window = Events(t, x.astype(np.uint16), y.astype(np.uint16), p, height=48, width=64)
     ours = positive_negative(window, 5)
     assert ours.dtype == np.float32
-    most = float(parity.golden["f32_error/grid"])  # of the authors' code in single precision; the stored grid is of double
+    most = float(
+        parity.golden["f32_error/grid"]
+    )  # of the authors' code in single precision; the stored grid is of double
     assert np.abs(ours.transpose(2, 0, 1) - counts).max() <= most
     np.testing.assert_array_equal(represent(parity.network, parity.variables, window), ours)
 

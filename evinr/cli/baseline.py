@@ -165,8 +165,9 @@ def _unit(frames: Shaped[np.ndarray, "*s"]) -> Float[np.ndarray, "*s"]:
 
 def tell(console: Console) -> None:
     """Print what there is: papers, weights, licences, parameters."""
-    for method in METHODS.values():
-        console.print(f"{method.name}: {method.title}, {method.parameters:,} parameters")
+    for method in (METHODS | DEBLURRING).values():
+        command = ", run by `evinr deblur`" if method.name in DEBLURRING else ""
+        console.print(f"{method.name}: {method.title}, {method.parameters:,} parameters{command}")
         console.print(f"  paper    {method.paper}")
         console.print(f"  weights  {method.weights}")
         console.print(f"  licence  {method.licence}")
