@@ -4,6 +4,7 @@ Convolutional Networks", CVPR Workshops 2019, sections 3.2 and 3.3): alignment i
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
@@ -107,5 +108,6 @@ class AttentionFusion(nn.Module):
 
 def pooled(x: Float[Array, "h w c"]) -> tuple[Float[Array, "h//2 w//2 c"], Float[Array, "h//2 w//2 c"]]:
     """The largest and the mean of the 3 x 3 pixels around every second one; zeros around count for the mean."""
-    window, stride, around = (3, 3), (2, 2), ((1, 1), (1, 1))
-    return nn.max_pool(x, window, stride, around), nn.avg_pool(x, window, stride, around)
+    window, stride, around = (3, 3, 1), (2, 2, 1), ((1, 1), (1, 1), (0, 0))
+    most = jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, window, stride, around)
+    return most, jax.lax.reduce_window(x, 0.0, jax.lax.add, window, stride, around) / 9

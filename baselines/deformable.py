@@ -80,7 +80,7 @@ def _computed(first: Int[Array, ""], of: Callable[[], Made]) -> Made:
 def _places(
     offsets: Float[Array, "r w2 gkk2"],
     row: Int[Array, ""],
-    sides: tuple[int, int],
+    sides: tuple[int, ...],
     steps: Steps,
     size: int,
     stride: int,
@@ -135,4 +135,4 @@ def _samples(
     below = mask * below
     samples = weighed(above * before, 0) + weighed(above * beside, steps.column)
     samples = samples + weighed(below * before, steps.row) + weighed(below * beside, steps.row + steps.column)
-    return with_layout_constraint(samples, Layout(range(samples.ndim)))
+    return with_layout_constraint(samples, Layout(tuple(range(samples.ndim))))

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, Float32, Int32
 
 from baselines.alignment import AttentionFusion, Pyramid, PyramidAlignment, leaky
 from baselines.layers import Cell, RecurrentConvLayer, conv, zero_cell
-from baselines.method import Method, Network, Plain, Shapes, Variables
+from baselines.method import Method, Network, Plain, Shapes, Variables, members
 from baselines.voxel_grid import positive_negative
 from evinr.events import Events
 
@@ -100,10 +100,7 @@ def network(shapes: Shapes, options: Mapping[str, Plain]) -> EventHDR | None:
     offsets = shapes.get(f"{ROOT}.pcd_align.dcn_pack.l1.conv_offset.weight")
     if first is None or fusion is None or offsets is None or fusion[1] != FRAMES * first[0]:
         return None
-    blocks = [
-        len({name.split(".")[2] for name in shapes if name.startswith(f"{ROOT}.{part}.")})
-        for part in ("feature_extraction", "reconstruction")
-    ]
+    blocks = [members(shapes, f"{ROOT}.{part}") for part in ("feature_extraction", "reconstruction")]
     return EventHDR(first[1], first[0], offsets[0] // 27, *blocks)
 
 

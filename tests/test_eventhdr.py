@@ -61,7 +61,7 @@ class Parity:
         with jax.enable_x64(dtype is np.float64):
             grids = jnp.asarray(self.golden["in/voxel_frames"].transpose(0, 2, 3, 1), dtype)
             weights = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), weights)
-            state = self.network.initial(*grids.shape[1:3], jnp.dtype(dtype))
+            state = self.network.initial(grids.shape[1], grids.shape[2], jnp.dtype(dtype))
             state, made = run(weights, state, grids, network=self.network, normal=False, by=NONE)
             assert made.dtype == state.before[0].full.dtype == state.cell.cell.dtype == dtype
             return np.asarray(made)[2:], {"h": np.asarray(state.cell.hidden), "c": np.asarray(state.cell.cell)}
@@ -183,9 +183,11 @@ def test_a_recording_gives_what_threes_of_windows_give(count: int):
     cell = start.cell
     for place, picture in enumerate(made):
         state: Any = start._replace(cell=cell)  # features of all three windows anew
-        for grid in grids[place : place + 3]:
+        first, middle, last = grids[place : place + 3]
+        for grid in (first, middle):
+            state, _ = APPLY(model.variables, grid, state)
             assert all(map(np.array_equal, state.cell, cell))  # the memory moves with the third alone
-            state, whole = APPLY(model.variables, grid, state)
+        state, whole = APPLY(model.variables, last, state)
         np.testing.assert_allclose(picture, crop(whole, by), rtol=0, atol=1e-5 * np.abs(made).max())
         assert not np.array_equal(state.cell.hidden, cell.hidden)
         cell = state.cell
