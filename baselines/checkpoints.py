@@ -100,7 +100,8 @@ def find(path: Path, checkpoint: Checkpoint, method: Method | None = None) -> Fo
     name = method.name if method else next(iter(fitting), None)
     if name not in fitting:
         if fitting and method:
-            held, other = _methods()[next(iter(fitting))].title, " or ".join(fitting)
+            held, commands = _methods()[next(iter(fitting))].title, DEBLURRING.keys() & fitting.keys()
+            other = "`evinr deblur`" if commands else " or ".join(fitting)
             raise InputError(
                 f"{path}: holds {held}, not {method.title}; run {other}, or give the file of {method.title}"
             )

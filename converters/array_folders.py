@@ -2,8 +2,8 @@
 
 EVREAL (https://github.com/ercanburak/EVREAL) saves npy files with times in seconds; NER-Net has other names and
 microseconds. event_utils (https://github.com/TimoStoff/event_utils) dumps bytes without a header in files that are
-nevertheless called .npy; what they hold is written in metadata.json alone. The column image_event_indices is never
-read: it wraps in some of these files.
+nevertheless called .npy; what they hold is written in metadata.json alone. Their column image_event_indices is never
+read: it wraps in some of these files. NER-Net's has the events of each picture.
 """
 
 import json
@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Int64
 
 from converters import clock
 from converters.arrays import read_values, rows_of
+from converters.event_windows import event_windows
 from converters.files import open_regular
 from converters.options import ReadOptions
 from converters.stored_arrays import Stored, dumped, headed, read_pairs, read_rows, read_times
@@ -45,11 +47,17 @@ EVREAL = Names("events_ts.npy", "events_xy.npy", "events_p.npy", "images.npy", "
 MEMMAP = Names("t.npy", "xy.npy", "p.npy", "images.npy", "timestamps.npy")
 
 
+NERNET = "NER-Net folder"
+INDICES = "image_event_indices.npy"
+
+
 class Pictures(NamedTuple):
     """The camera frames of a folder, and their times."""
 
     images: Stored
     times: Stored
+    windows: Int64[np.ndarray, "n 2"] | None = None
+    """Begin and end of the events of each, nanoseconds, where the folder says."""
 
 
 def is_array_folder(path: Path) -> bool:
@@ -80,11 +88,12 @@ def open_array_folder(path: Path, name: str, options: ReadOptions) -> Stream:
         about = about | {"num_imgs": 0}
     if not headed:
         return _raw_stream(folder, name, about, options.time_unit or "s")
-    stream = _npy_stream(folder, name, names, about, "NER-Net folder", options.time_unit or "us")
+    stream = _npy_stream(folder, name, names, about, NERNET, options.time_unit or "us")
     if options.time_unit is None:
         _require_whole(folder / names.t, f"{name}/{names.t}")
     if stream.frames:
         stream.notes.append("times of frames are the end of their exposure, as NER-Net has them")
+        return stream._replace(frames=tuple(kind._replace(ends=True) for kind in stream.frames))
     return stream
 
 
@@ -147,9 +156,31 @@ def _npy_stream(folder: Path, name: str, names: Names, about: dict[str, object],
             raise InputError(
                 f"{times.name}: shape {times.header.shape}, {names.images} has {count} pictures; copy both again"
             )
+        if kind == NERNET and (folder / INDICES).is_file():
+            pictures = pictures._replace(windows=_windows(folder, name, t, count, unit, notes))
     elif (folder / names.images).is_file():
         notes.append(f"frames were left out: {names.images} has no {names.times} beside it")
     return _stream(kind, t, xy, p, pictures, _sensor(about, name), unit, notes)
+
+
+def _windows(
+    folder: Path, name: str, t: Stored, pictures: int, unit: Unit, notes: list[str]
+) -> Int64[np.ndarray, "n 2"] | None:
+    """Of the events of each picture. None where the column has another shape."""
+    indices = headed(folder / INDICES, f"{name}/{INDICES}")
+    shape, _, dtype, _ = indices.header
+    if dtype.kind not in "iu" or shape[1:] != (2,):
+        return None
+    with open_regular(indices.path, indices.name) as file, open_regular(t.path, t.name) as times:
+
+        def time_of(event: int) -> int:
+            found = read_times(times, t, unit, event, event + 1)
+            if not clock.possible(found, unit).all():
+                raise InputError(f"{t.name}: time {event} is {found[0]}, no possible time; save it again")
+            return int(clock.nanoseconds(found, unit)[0])
+
+        rows = read_pairs(file, indices, 0, shape[0])
+        return event_windows(np.stack(rows, 1), pictures, t.header.shape[0], time_of, indices.name, notes)
 
 
 def _raw_stream(folder: Path, name: str, about: dict[str, object], unit: Unit) -> Stream:
@@ -238,7 +269,7 @@ def _blocks(t: Stored, xy: Stored, p: Stored, unit: Unit, window: Window) -> Ite
 
 
 def _frame_set(pictures: Pictures, unit: Unit) -> FrameSet:
-    images, times = pictures
+    images, times, windows = pictures
     count, height, width, *channels = images.header.shape
     shape = (height, width, 3) if channels == [3] else (height, width)
 
@@ -248,7 +279,8 @@ def _frame_set(pictures: Pictures, unit: Unit) -> FrameSet:
                 if window.first <= time <= window.last:
                     file.seek(images.header.offset + index * int(np.prod(shape)))
                     picture = read_values(file, np.dtype(np.uint8), int(np.prod(shape)), images.name)
-                    yield Frame(time, picture.reshape(shape), place=f"{images.name}: picture {index}")
+                    own = None if windows is None else (int(windows[index, 0]), int(windows[index, 1]))
+                    yield Frame(time, picture.reshape(shape), place=f"{images.name}: picture {index}", window=own)
 
     start = next(_frame_times(times, unit, count))
     return FrameSet("frames", start, read, "rgb" if len(shape) == 3 else "gray", height, width)

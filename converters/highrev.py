@@ -28,6 +28,7 @@ COLUMNS = ("timestamp", "y", "x", "polarity")
 """What t, x, y and p are called: rows and columns are exchanged."""
 UNSTATED = "times were taken for microseconds, which HighREV does not say (--time-unit says another)"
 EXCHANGED = "x and y of the files were exchanged, as HighREV has rows in x"
+NO_BLUR = "there are no blurred pictures; any sharp ones are the frames"
 ASSUMED = "exposures of frames were assumed to be the span of their events but the last npz, their times the middle"
 
 
@@ -154,7 +155,7 @@ def _frame_sets(path: Path, name: str, chosen: str, sequence: Sequence, unit: Un
             layout = "gray" if first.image.ndim == 2 else "rgb"
             sets.append(FrameSet(kind if sets else "frames", first.time, read, layout, *first.image.shape[:2]))
         elif kind == "blur":
-            notes.append("there are no blurred pictures; any sharp ones are the frames")
+            notes.append(NO_BLUR)
     return sets
 
 

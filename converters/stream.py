@@ -87,6 +87,8 @@ class FrameSet(NamedTuple):
     layout: Layout = "gray"
     height: int | None = None
     width: int | None = None
+    ends: bool = False
+    """Whether the times are the ends of exposures, not their middles."""
 
 
 class Stream(NamedTuple):

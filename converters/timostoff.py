@@ -14,13 +14,13 @@ import h5py
 import numpy as np
 from jaxtyping import Int64
 
+from converters.event_windows import event_windows
 from converters.h5_access import member, opened
 from converters.h5_chunks import read_rows
 from converters.h5_columns import PROBE, Place, Table, column_blocks, open_table
 from converters.h5_frames import attribute, first_picture, group_frames, nanoseconds, picture_keys
 from converters.options import ReadOptions
 from converters.stream import BLOCK, TICKS, SensorSize, Stream, Unit
-from evinr.events import InputError
 
 LABELS = {"timostoff": "TimoStoff h5", "rled": "RLED h5", "eventhdr": "EventHDR h5", "efnet": "EFNet h5"}
 ALIASES = ("ts", "t"), ("xs", "x"), ("ys", "y"), ("ps", "p")
@@ -56,13 +56,14 @@ def open_timostoff(path: Path, name: str, options: ReadOptions) -> Stream:
             notes.append(taken.note)
         groups = {"images": "frames"} | ({"sharp_images": "sharp"} if taken.relative == "efnet" else {})
         groups = {} if options.skip_frames else groups
-        windows = event_windows(file, name, table, unit, notes) if taken.relative == "rled" and groups else None
+        windows = stored_windows(file, name, table, unit, notes) if taken.relative == "rled" and groups else None
         frames = [group_frames(file, path, name, group, label, unit, notes, windows) for group, label in groups.items()]
         size = sensor_size(file, table, picture, notes)
         if taken.relative == "eventhdr":
             notes += odd_span(table, unit)
     if taken.relative == "rled" and any(frames):
         notes.append("frame times are the ends of the exposures, whose lengths RLED does not tell")
+        frames = [kind and kind._replace(ends=True) for kind in frames]
     return Stream(
         format=LABELS[taken.relative],
         files=(path,),
@@ -161,32 +162,20 @@ def sensor_size(file: h5py.File, table: Table, picture: Picture | None, notes: l
     return SensorSize(first, second, "sensor_resolution")
 
 
-def event_windows(
+def stored_windows(
     file: h5py.File, name: str, table: Table, unit: Unit, notes: list[str]
 ) -> Int64[np.ndarray, "n 2"] | None:
-    """Begin and end, in nanoseconds, of the events that RLED's `event_indices` give to each picture: those about the middle
-    of its exposure. None where there are none, or not as many as pictures. Raises InputError where one is no event."""
-    found = member(file, name, "event_indices")
+    """Of the events that RLED's `event_indices` give to each picture: those about the middle of its exposure, in nanoseconds.
+    None where it has no such. Raises InputError where one is no event."""
+    found, where = member(file, name, "event_indices"), f"{name}: event_indices"
     if not isinstance(found, h5py.Dataset) or found.dtype.kind not in "iu" or found.shape[1:] != (2,):
         return None
-    pictures = len(picture_keys(file, name, "images"))
-    if not pictures or not table.events:
-        return None
-    if len(found) != pictures:
-        notes.append(f"event_indices has {len(found)} rows for {pictures} pictures, and was not used")
-        return None
-    rows = read_rows(f"{name}: event_indices", found, 0, len(found)).astype(np.int64)
-    wrong = (rows < 0).any(1) | (rows > table.events).any(1) | (rows[:, 0] > rows[:, 1])
-    if wrong.any():
-        row = int(wrong.argmax())
-        raise InputError(
-            f"{name}: event_indices[{row}] is {rows[row].tolist()}, of {table.events} events; mend it, or pass --skip-frames"
-        )
-    unique, back = np.unique(rows, return_inverse=True)
-    # The end of all is an instant after the last event.
-    stamps = [table.times(min(index, table.events - 1), min(index, table.events - 1) + 1) for index in unique.tolist()]
-    times = nanoseconds(f"{name}: events", np.concatenate(stamps), unit) + (unique == table.events)
-    return times[back].reshape(rows.shape)
+
+    def time_of(event: int) -> int:
+        return int(nanoseconds(f"{name}: events", table.times(event, event + 1), unit)[0])
+
+    rows = read_rows(where, found, 0, len(found))
+    return event_windows(rows, len(picture_keys(file, name, "images")), table.events, time_of, where, notes)
 
 
 def odd_span(table: Table, unit: Unit) -> list[str]:

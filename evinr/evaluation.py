@@ -112,7 +112,7 @@ def of_the_frames(shown: Shown, times: Float64[np.ndarray, " m"], events: Events
         replay = event_replay_error(shown.truth.log_intensity, times, events).error
     except InputError:
         return None
-    return WithoutTruth(replay, float(edge_sharpness(shown.truth.encoded, times, events).mean()))
+    return WithoutTruth(replay, float(edge_sharpness(shown.truth.pictures, times, events).mean()))
 
 
 def _useless(events: Events, times: Float64[np.ndarray, " m"], shown: Shown) -> str | None:
@@ -130,9 +130,9 @@ def _measures(
 ) -> dict[str, Callable[[], Float[np.ndarray, " m"]]]:
     """What can be measured, by name: one score for each time."""
     ours, theirs = shown.prediction, shown.truth
-    pictures, measures = ours.encoded, {}
+    pictures, measures = ours.pictures, {}
     if theirs is not None:
-        truth, related = theirs.encoded, theirs.pictures
+        truth = related = theirs.pictures
         if ours.light is not None and theirs.light is not None:
             seen, true = perceived(ours.light), perceived(theirs.light)
             measures["psnr_mu"] = lambda: fidelity.psnr(pictures, truth)

@@ -81,7 +81,9 @@ def choose(prediction: Prediction, truth: Truth, protocol: Protocol, cut: Cut | 
         )
     if not near.all():
         missing = np.flatnonzero(~near)
-        notes.append(f"not scored: {missing.size} of {near.size} frames {lack}, from {wanted[missing[0]]:.6f} s on")
+        notes.append(
+            f"not scored: {missing.size} of {near.size} frames {lack}, the first at {wanted[missing[0]]:.6f} s"
+        )
     scored = np.flatnonzero(near)
     return Chosen(frames, scored, times[scored], tuple(notes))
 

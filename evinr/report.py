@@ -23,10 +23,13 @@ def bar(console: Console, text: str) -> Progress:
     return Progress(*columns, console=console)
 
 
+FRAMES, PERCENT = "{task.completed} of {task.total} frames, left", "{task.percentage:3.0f} %, left"
+
+
 @contextmanager
-def progress(console: Console, what: str, count: int) -> Iterator[Callable[[int], None]]:
-    """Shows a bar over `count` frames while the function it gives is told of those done."""
-    with bar(console, "{task.completed} of {task.total} frames, left") as shown:
+def progress(console: Console, what: str, count: int, text: str = FRAMES) -> Iterator[Callable[[int], None]]:
+    """Shows a bar over `count` frames, or what `text` tells, while the function it gives is told of those done."""
+    with bar(console, text) as shown:
         task = shown.add_task(what, total=count)
         yield lambda done: shown.advance(task, done)
 

@@ -25,14 +25,9 @@ class Side(NamedTuple):
 
     log_intensity: Images
     pictures: Images
-    """In [0, 1], to look at: of light, tone-mapped."""
+    """In [0, 1], their steps counting alike in dark and bright: under protocols of light that by the mu-law."""
     light: Images | None = None
     """Linear, in [0, 1], under protocols of light."""
-
-    @property
-    def encoded(self) -> Images:
-        """Pictures in [0, 1] whose steps count alike in dark and bright: light by the mu-law."""
-        return self.pictures if self.light is None else mu_law(self.light)
 
 
 class Shown(NamedTuple):
@@ -74,17 +69,20 @@ def show(
 
 def _as_light(predicted: Images, kind: Kind, true: Images | None) -> Shown:
     said = {
-        "log": "the exponential of log intensity",
+        "log": "the exponential of log intensity, whose factor events do not tell and nothing here corrects",
         "picture": "pictures are taken for linear as they are",
         "light": "as predicted",
     }[kind]
-    note = f"light: {said}; stretched from its 1st to its 99th percentile over the pictures scored, as is the truth's"
+    note = (
+        f"light: {said}; stretched from its 1st to its 99th percentile over the pictures scored, as is the truth's, and shown "
+        "by the mu-law"
+    )
     stretched = light.stretched(light.of_logarithm(predicted) if kind == "log" else predicted)
-    ours = Side(_log_intensity(predicted, kind, True), _looked_at(stretched), stretched)
+    ours = Side(_log_intensity(predicted, kind, True), mu_law(stretched), stretched)
     if true is None:
         return Shown(ours, None, (note,))
     stretched = light.stretched(true)
-    return Shown(ours, Side(light.logarithm(true), _looked_at(stretched), stretched), (note,))
+    return Shown(ours, Side(light.logarithm(true), mu_law(stretched), stretched), (note,))
 
 
 def _as_pictures(

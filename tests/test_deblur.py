@@ -127,6 +127,13 @@ def test_simulated_frames_have_the_events_from_halfway_to_halfway():
     assert chosen.how == "midpoints" and "the first and the last were left out" in chosen.said[0]
 
 
+def test_an_exposure_ends_where_times_are_the_ends():
+    events = some_events(-0.05, 0.31)
+    before = choose(looked()._replace(ends=True), events, "x", **HOW | {"exposure": 0.02})
+    np.testing.assert_allclose(before.spans, TIMES[:, None] + [[-0.02, 0]])
+    assert before.said == ("frames were taken for exposed 0.02 s before their times, as told",)
+
+
 def test_an_exposure_that_is_given_counts():
     spans = TIMES[:, None] + [[-0.004, 0.003]]
     events = some_events(-0.01, 0.31)
@@ -397,6 +404,8 @@ def test_what_is_refused(place: Path, tmp_path: Path, capsys: pytest.CaptureFixt
     assert "do not give back their events; give the raw recording" in said(tmp_path / "scer.h5")
     wrong = publish(tmp_path / "wrong.pth", {"params": {"conv.weight": np.zeros((3, 3, 3, 3), np.float32)}})
     assert "wrong.pth: no weights of EFNet" in said(place / "gopro.h5", "--weights", wrong)
+    other = refused(capsys, "baseline", "ner-net", place / "gopro.h5", "--weights", place / "small.pth")
+    assert "small.pth: holds EFNet, not NER-Net; run `evinr deblur`, or give the file of NER-Net" in other
     cut_short = publish(tmp_path / "cut_short.pth", {"params": dict(list(WEIGHTS.items())[:-1])})
     assert "cut_short.pth" in said(place / "gopro.h5", "--weights", cut_short)
     assert "--weights FILE" in refused(capsys, "deblur", place / "gopro.h5") and not (tmp_path / "new").exists()

@@ -135,7 +135,7 @@ def test_the_nearest_prediction_counts_if_it_is_near_enough():
     chosen = choose(pictures(np.zeros((6, 24, 32)), times), TRUTH, EVREAL_2024, None)
     np.testing.assert_array_equal(chosen.scored, [0, 1, 3])
     np.testing.assert_array_equal(chosen.times, [0.0, 0.101, 0.3004])
-    assert "1 of 4 frames have no prediction within 1 ms, from 0.200000 s on" in chosen.notes[0]
+    assert "1 of 4 frames have no prediction within 1 ms, the first at 0.200000 s" in chosen.notes[0]
 
 
 def test_frames_without_a_prediction_have_no_score_and_are_counted():

@@ -183,9 +183,10 @@ def test_rled_may_say_which_events_belong_to_a_picture(tmp_path):
     ns = [1000 * int(us) for us in EVENTS.us]
     assert found == [(ns[0], ns[3]), (ns[5], ns[5]), (ns[-2], ns[-1] + 1)]
     recording = read_recording(tmp_path / "a.h5")
-    assert recording.frames is not None and recording.frames.windows is not None
-    t, gathered = recording.events.t, recording.frames
-    np.testing.assert_array_equal(np.searchsorted(t, gathered.windows), [[0, 3], [5, 5], [last - 2, last]])
+    gathered = recording.frames and recording.frames.windows
+    assert gathered is not None
+    found = np.searchsorted(recording.events.t, gathered)
+    np.testing.assert_array_equal(found, [[0, 3], [5, 5], [last - 2, last]])
 
 
 @pytest.mark.parametrize("wrong", [[[0, 3], [5, 4], [6, 7]], [[-1, 3]] * 3, [[0, 10**9]] * 3])
@@ -196,7 +197,7 @@ def test_event_indices_that_name_no_events_are_refused(tmp_path, wrong):
 
 def test_event_indices_of_other_pictures_are_left_alone(tmp_path):
     stream = opened(write_rled(tmp_path / "a.h5", [[0, 3]]))
-    assert "event_indices has 1 rows for 3 pictures, and was not used" in stream.notes
+    assert "a.h5: event_indices has 1 rows for 3 pictures, and was not used" in stream.notes
     assert [frame.window for frame in stream.frames[0].read(WHOLE)] == [None] * 3
 
 

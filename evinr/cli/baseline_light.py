@@ -32,7 +32,7 @@ def write(
         for done in frame_files.array(waiting, shape, "<f4", _finite(batches, title)):
             advance(done)
     light = np.load(waiting, mmap_mode="r")
-    with report.progress(console, "range", 3 * count) as advance:
+    with report.progress(console, "range", 3 * count, report.PERCENT) as advance:
 
         def read() -> Iterator[Float32[np.ndarray, "k h w"]]:
             for start in range(0, count, BATCH):

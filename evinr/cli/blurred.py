@@ -14,6 +14,7 @@ from baselines.windows import Windows
 from converters import ReadOptions, Stream
 from converters.checks import Passage, collect
 from converters.frames import checked_frames
+from converters.highrev import NO_BLUR
 from converters.stream import FrameSet, Layout
 from evinr import bayer
 from evinr.cli.exposures import Chosen, Looked, choose, look
@@ -74,6 +75,8 @@ def read(source: str, options: ReadOptions, exposure: float | None, console: Con
     with console.status(escape(f"reading {source}")):
         stream, name = converters.open_stream(source, options), converters.recording_name(source)
         kind = next((kind for kind in stream.frames if kind.name == "frames"), None)
+        if NO_BLUR in stream.notes:
+            raise InputError(f"{name}: {NO_BLUR}; give a sequence with pictures in blur/")
         if kind is None:
             why = f" ({'; '.join(stream.notes)})" if stream.notes else ""
             raise InputError(

@@ -31,6 +31,8 @@ class Looked(NamedTuple):
     height: int
     width: int
     dtype: str
+    ends: bool = False
+    """Whether the times are the ends of exposures, not their middles."""
 
 
 class Chosen(NamedTuple):
@@ -68,7 +70,7 @@ def look(kind: FrameSet, options: ReadOptions, origin: int, name: str) -> Looked
         (height, width), dtype = frame.image.shape[:2], str(frame.image.dtype)
     if not times:
         raise InputError(f"{name}: no {kind.name} lie in the span; change --t-start and --t-end")
-    return Looked(np.array(times), np.array(exposures), height, width, dtype)
+    return Looked(np.array(times), np.array(exposures), height, width, dtype, kind.ends)
 
 
 def choose(
@@ -77,7 +79,7 @@ def choose(
     """The frames that have a window which the events cover, and their windows.
 
     Args:
-        exposure: Seconds about each frame's time, which count whatever the recording says.
+        exposure: Seconds of each frame, which count whatever the recording says.
         simulated: Whether frames without exposures have windows from halfway to halfway.
         closed: Whether an event at the very end of an exposure belongs to it, as where that was told by the event.
 
@@ -87,9 +89,10 @@ def choose(
     times, told = looked.times, np.isfinite(looked.exposures[:, 0])
     said = list[str]()
     if exposure is not None:
-        spans, how = times[:, None] + exposure * np.array([[-0.5, 0.5]]), "exposures"
-        other = ", not as the recording says" if told.any() else ""
-        said.append(f"frames were taken for exposed {exposure:g} s about their times, as told{other}")
+        begin = -1.0 if looked.ends else -0.5
+        spans, how = times[:, None] + exposure * np.array([[begin, begin + 1]]), "exposures"
+        where, other = "before" if looked.ends else "about", ", not as the recording says" if told.any() else ""
+        said.append(f"frames were taken for exposed {exposure:g} s {where} their times, as told{other}")
     elif told.any():
         spans, how = looked.exposures, "exposures"
         if not told.all():

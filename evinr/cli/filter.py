@@ -48,7 +48,7 @@ def run(command: Filter) -> int:
         )
         filtered = _stream(stream, after, passage.conclusion()[0], origin, [*assumptions, said])
         made = {"filter": command.what, **{part: asdict(command)[part] for part in ("on", "off", "tolerance", "read")}}
-        with report.progress(console, "writing", 100) as advance:
+        with report.progress(console, "writing", 100, report.PERCENT) as advance:
             done = 0
 
             def told(part: float) -> None:
@@ -104,7 +104,7 @@ def _preview(path: Path, before: Events, after: Events) -> None:
     window = EVENTS_PER_PIXEL * before.height * before.width / before.count * seconds
     times = (before.t[0] + seconds * np.arange(1, COLUMNS + 1) / (COLUMNS + 1)).tolist()
     rows = [
-        report.Row(title, [report.event_picture(events, time, window) for time in times])
+        report.Row(f"{title}, {window * 1e3:.2g} ms", [report.event_picture(events, time, window) for time in times])
         for title, events in (("recorded", before), ("filtered", after))
     ]
     report.contact_sheet(path, times, rows)

@@ -125,7 +125,8 @@ class Deblur:
     """How the weights were trained: on cumulative events (SCER) with their mask, as for GoPro and REBlur; or on a voxel grid,
     as for HighREV. Unset: highrev for a HighREV folder, else gopro."""
     exposure: float | None = None
-    """Seconds that each frame is exposed about its time, which counts whatever the recording tells. Unset: what it tells; where
+    """Seconds that each frame is exposed, about its time (before it in RLED and NER-Net's folders, whose times are the ends of
+    exposures), which counts whatever the recording tells. Unset: what it tells; where
     it does not, but has sharp pictures (EFNet's GoPro), from halfway to the frame before to halfway to the next."""
     out: Path = Path("runs")
     """Folder of the runs."""

@@ -46,7 +46,9 @@ def read(path: Path, timestamps: Path | None, values: Values) -> Given:
         if timestamps is not None or values != "auto":
             raise InputError(f"{path}: is a run, which knows its times and values; leave out --timestamps and --values")
         about = baseline_run.about(path)
-        said = (f"what {about['method']} made of its windows, {about['windows']['windows']}",)
+        kind = about["windows"]["windows"]
+        frames = "the frames, by their " if kind in ("exposures", "midpoints") else "its windows, "  # a deblurring run
+        said = (f"what {about['method']} made of {frames}{kind}",)
         return Given(baseline_run.prediction(path), about.get("origin_ns") or 0, said, about["sha256"], about["seed"])
     if path.is_dir():
         if values not in ("auto", "picture"):
@@ -141,7 +143,8 @@ def _array(path: Path, timestamps: Path | None, values: Values) -> Given:
         timestamps = path.with_suffix(".txt")
         if not timestamps.is_file():
             raise InputError(
-                f"{path}: an array does not tell its times; put them beside it, in {timestamps.name}, one a line"
+                f"{path}: an array does not tell its times; put them beside it, in {timestamps.name}, one a line, or "
+                "pass --timestamps"
             )
     times = times_of(timestamps)
     if len(times) != len(frames):

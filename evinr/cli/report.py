@@ -45,7 +45,9 @@ def _fitted_to(paths: list[Path], command: Report) -> tuple[str, ReadOptions, in
     first = runs[0]
     for path, about in zip(paths, every, strict=True):
         if about.get("sha256", first["sha256"]) != first["sha256"]:
-            raise InputError(f"{path}: is of {about['source']}, {paths[0]} of {first['source']}; report them apart")
+            raise InputError(
+                f"{path}: is of {about['source']}, {paths[0]} of {first['source']}; report them apart, or pass --truth SOURCE"
+            )
     if first["source"] != "demo" and not Path(first["source"]).exists():
         where = "" if Path(first["source"]).is_absolute() else f" (looked for in {Path.cwd()})"
         raise InputError(f"{first['source']}: the recording is not there any more{where}; pass --truth SOURCE")

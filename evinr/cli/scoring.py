@@ -23,7 +23,7 @@ from evinr.files import whole
 from evinr.metrics.lpips import Lpips, load
 from evinr.prediction import Prediction, shifted
 from evinr.protocols import PROTOCOLS, Normalisation, Protocol
-from evinr.report import bar
+from evinr.report import PERCENT, bar
 from evinr.scores import METRICS, Evaluation, Mean
 
 
@@ -113,7 +113,7 @@ def named(paths: Iterable[Path]) -> dict[str, Path]:
 def progress(console: Console, methods: int = 1) -> Iterator[Callable[[int, str, float], None]]:
     """Shows how far the scoring is, while the function it gives is told the method's number, the metric, and what part of
     that method is done."""
-    with bar(console, "{task.percentage:3.0f} %, left") as shown:
+    with bar(console, PERCENT) as shown:
         task = shown.add_task("scoring", total=methods)
         yield lambda number, metric, done: shown.update(task, description=metric, completed=number + done)
         shown.update(task, description="scored", completed=methods)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float32
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from evinr.events import InputError
 from evinr.files import whole
@@ -47,7 +47,8 @@ def write(
     about |= {"options": dict(options)} if options else {}
     contiguous = {name: np.ascontiguousarray(entries[name]) for name in sorted(entries)}
     with whole(path) as partial:
-        save_file(contiguous, partial, {KEY: json.dumps(about, sort_keys=True)})
+        # As bytes: its own writing of files has errors that do not tell what went wrong with which.
+        partial.write_bytes(save(contiguous, {KEY: json.dumps(about, sort_keys=True)}))
 
 
 def read(path: Path) -> Stored:
