@@ -29,7 +29,11 @@ class Recipe(NamedTuple):
 
 
 GOPRO = Recipe("gopro", "scer", masked=True, bgr=True)
-"""GoPro and REBlur: their files hold pictures as OpenCV reads them, and the network sees them so."""
+"""GoPro and REBlur: their files hold pictures as OpenCV reads them, and the network sees them so.
+
+To GoPro's SCER files the authors' make_voxels_esim.py adds noise and hot pixels before mask and scaling, unless told not to;
+here nothing is added.
+"""
 HIGHREV = Recipe("highrev", "voxel", masked=False, bgr=False)
 """HighREV (npz_image_dataset.py), the data of the NTIRE 2025 challenge."""
 RECIPES = {recipe.name: recipe for recipe in (GOPRO, HIGHREV)}
@@ -38,11 +42,12 @@ RECIPES = {recipe.name: recipe for recipe in (GOPRO, HIGHREV)}
 def deblurred(
     model: Model, image: UInt8[np.ndarray, "h w 3"], window: Events, recipe: Recipe
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """The sharp picture (RGB) of a blurred one (RGB) and the events of its exposure, whose sensor has the picture's size.
+    """The sharp picture (RGB) of a blurred one (RGB) and the events of its exposure.
 
-    Where rows or columns are no multiple of 4 the picture's edge is repeated below and to the right, with no events there,
-    and cut off again. The authors' code takes no such sizes, and leaves the last rows of REBlur away (262 to 260, and to 256
-    when it tests): whoever compares with its numbers gives pictures cut so.
+    The picture is of all the sensor's columns, and of its rows or the upper ones of them. Where rows or columns are no
+    multiple of 4 its edge is repeated below and to the right, with no events there, and cut off again. The authors' code takes
+    no such sizes, and leaves the last rows of REBlur away (262 to 260, and to 256 when it tests): whoever compares with its
+    numbers gives pictures cut so.
     """
     network = cast(EFNet, model.network).clone(masked=recipe.masked)
     given = seen(image, window, recipe, network.bins - COLOURS - 1)
@@ -64,12 +69,15 @@ def deblurred(
 def seen(
     image: UInt8[np.ndarray, "h w 3"], window: Events, recipe: Recipe, channels: int
 ) -> Float32[np.ndarray, "h w {channels}+4"]:
-    """What the network is given: colours in [0, 1], the events in so many channels, and their mask."""
+    """What the network is given: colours in [0, 1], the events in so many channels, and their mask.
+
+    Events below the picture count for when the window begins and ends, as in make_voxels_real.py, and for nothing else.
+    """
     colours = image[..., ::-1] if recipe.bgr else image
     if recipe.representation == "scer":
-        raw = cumulative_of(window, channels)
+        raw = cumulative_of(window, channels)[: len(image)]
         events = scaled(raw)
     else:
-        raw = voxel_grid_of(window, channels)
+        raw = voxel_grid_of(window, channels)[: len(image)]
         events = np.asarray(normalised(jnp.asarray(raw)))
     return np.concatenate([colours.astype(np.float32) / 255, events, mask(raw)], -1)

@@ -122,5 +122,5 @@ EVENTHDR = Method(
     finish="light",
     represent=represent,
     delay=1,
-    windows="from the start",
+    windows="stored",
 )

@@ -87,9 +87,9 @@ class Method(NamedTuple):
     delay: int = 0
     """The picture of a window comes so many windows later, as those are looked at, too; so many windows at each end of a
     recording have none."""
-    windows: Literal["after the first frame", "from the start", "stored"] = "after the first frame"
-    """Where windows begin that are cut between frames: the first is empty (EVREAL), or it holds all events before the first
-    frame (event_cnn_minimal's loader). `stored`: as that, but where the recording says which events belong to a frame,
-    those."""
+    windows: Literal["evreal", "stored"] = "evreal"
+    """How recordings are cut between frames: as EVREAL does, the first window empty; or, `stored`, as the loaders of
+    event_cnn_minimal and its kin do, by the numbers of events that the recording gives for its frames, and where it gives
+    none, by times, the first window holding all events before the first frame."""
     unused: tuple[str, ...] = ()
     """Beginnings of the names of entries that its published file has and that the network does without."""

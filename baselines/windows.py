@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float64, Int
+from jaxtyping import Float64, Int, Int64
 
 
 class Windows(NamedTuple):
@@ -30,11 +30,9 @@ def between_frames(
     return Windows(np.concatenate([[0] if from_start else at[:1], at[:-1]]), at, frames)
 
 
-def stored(
-    t: Float64[np.ndarray, " e"], spans: Float64[np.ndarray, "n 2"], frames: Float64[np.ndarray, " n"]
-) -> Windows:
-    """The events that the recording itself gives to each frame: from the first time of its span to before the second."""
-    return Windows(np.searchsorted(t, spans[:, 0]), np.searchsorted(t, spans[:, 1]), frames)
+def stored(windows: Int64[np.ndarray, "n 2"], frames: Float64[np.ndarray, " n"]) -> Windows:
+    """The events that the recording itself gives to each frame: from the first number to before the second."""
+    return Windows(windows[:, 0], windows[:, 1], frames)
 
 
 def of_count(t: Float64[np.ndarray, " e"], count: int) -> Windows:

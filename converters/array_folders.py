@@ -57,7 +57,7 @@ class Pictures(NamedTuple):
     images: Stored
     times: Stored
     windows: Int64[np.ndarray, "n 2"] | None = None
-    """Begin and end of the events of each, nanoseconds, where the folder says."""
+    """The events of each, by number (`Frame.window`), where the folder says."""
 
 
 def is_array_folder(path: Path) -> bool:
@@ -157,30 +157,21 @@ def _npy_stream(folder: Path, name: str, names: Names, about: dict[str, object],
                 f"{times.name}: shape {times.header.shape}, {names.images} has {count} pictures; copy both again"
             )
         if kind == NERNET and (folder / INDICES).is_file():
-            pictures = pictures._replace(windows=_windows(folder, name, t, count, unit, notes))
+            pictures = pictures._replace(windows=_windows(folder, name, count, counts[0], notes))
     elif (folder / names.images).is_file():
         notes.append(f"frames were left out: {names.images} has no {names.times} beside it")
     return _stream(kind, t, xy, p, pictures, _sensor(about, name), unit, notes)
 
 
-def _windows(
-    folder: Path, name: str, t: Stored, pictures: int, unit: Unit, notes: list[str]
-) -> Int64[np.ndarray, "n 2"] | None:
-    """Of the events of each picture. None where the column has another shape."""
+def _windows(folder: Path, name: str, pictures: int, events: int, notes: list[str]) -> Int64[np.ndarray, "n 2"] | None:
+    """The events of each picture, by number. None where the column has another shape."""
     indices = headed(folder / INDICES, f"{name}/{INDICES}")
     shape, _, dtype, _ = indices.header
     if dtype.kind not in "iu" or shape[1:] != (2,):
         return None
-    with open_regular(indices.path, indices.name) as file, open_regular(t.path, t.name) as times:
-
-        def time_of(event: int) -> int:
-            found = read_times(times, t, unit, event, event + 1)
-            if not clock.possible(found, unit).all():
-                raise InputError(f"{t.name}: time {event} is {found[0]}, no possible time; save it again")
-            return int(clock.nanoseconds(found, unit)[0])
-
-        rows = read_pairs(file, indices, 0, shape[0])
-        return event_windows(np.stack(rows, 1), pictures, t.header.shape[0], time_of, indices.name, notes)
+    with open_regular(indices.path, indices.name) as file:
+        rows = np.stack(read_pairs(file, indices, 0, shape[0]), 1)
+    return event_windows(rows, pictures, events, indices.name, notes)
 
 
 def _raw_stream(folder: Path, name: str, about: dict[str, object], unit: Unit) -> Stream:
@@ -283,7 +274,8 @@ def _frame_set(pictures: Pictures, unit: Unit) -> FrameSet:
                     yield Frame(time, picture.reshape(shape), place=f"{images.name}: picture {index}", window=own)
 
     start = next(_frame_times(times, unit, count))
-    return FrameSet("frames", start, read, "rgb" if len(shape) == 3 else "gray", height, width)
+    layout = "rgb" if len(shape) == 3 else "gray"
+    return FrameSet("frames", start, read, layout, height, width, numbered=windows is not None)
 
 
 def _frame_times(times: Stored, unit: Unit, count: int) -> Iterator[int]:

@@ -98,6 +98,7 @@ class Passage:
     _survey: Survey = field(init=False)
     _cut: bool = field(init=False, default=False)
     _dropped: int = field(init=False, default=0)
+    _first: int | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         self._survey = Survey(self.options.size or self.stream.size, self.options.polarity)
@@ -106,6 +107,11 @@ class Passage:
     def falls(self) -> Fault:
         """Steps back in time, in seconds, among the events so far."""
         return self._survey.falls
+
+    @property
+    def first(self) -> int | None:
+        """The number in the file of the first event that was kept; None where the others do not follow it as in the file."""
+        return None if self._dropped or self.falls.events else self._first
 
     def blocks(self) -> Iterator[Block]:
         """The events of the wanted span, block by block. Raises InputError, at the latest at the end."""
@@ -129,8 +135,10 @@ class Passage:
                     break
                 inside = (first <= t) & (t <= last)
                 t, x, y, p = t[inside], x[inside], y[inside], p[inside]
+                numbers = np.asarray(numbers)[inside]
             self.kept += len(t)
             if len(t):
+                self._first = int(numbers[0]) if self._first is None else self._first
                 yield Block(t, x, y, p, block.done)
         in_seconds = unit == "s" and options.time_unit is None and not self.stream.settled
         wrong = survey.objection(options.sort, in_seconds, self.stream.place)

@@ -80,6 +80,8 @@ def write_stream(
             notes.append(f"no {kind.name} lie in the span")
         else:
             frames[kind.name] = written._asdict() | {"layout": kind.layout}
+            if kind.numbered:
+                notes.append(f"which events the file gives to each of its {kind.name} is not kept")
     size, assumptions = passage.conclusion()
     about = {
         "evinr": version,

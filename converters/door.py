@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+
 from converters.checks import Passage, collect
 from converters.files import open_regular, zip_members
 from converters.frames import gather
@@ -41,6 +43,12 @@ def in_memory(stream: Stream, name: str, options: ReadOptions) -> Recording:
     if stream.frames:
         frames, said = gather(stream.frames[0], options, origin, name)
         assumptions += said
+        if frames is not None and frames.windows is not None:
+            placed = None if passage.first is None else np.clip(frames.windows - passage.first, 0, events.count)
+            frames = frames._replace(windows=placed)
+            assumptions += (
+                () if placed is not None else ("which events belong to each frame is lost, as some were moved",)
+            )
         if frames is not None and frames.images.shape[1:] != (events.height, events.width):
             height, width = frames.images.shape[1:]
             assumptions += (f"camera frames are {width} x {height}, unlike the sensor",)

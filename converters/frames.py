@@ -6,7 +6,7 @@ from decimal import Decimal, InvalidOperation
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float64, UInt8
+from jaxtyping import Float64, Int64, UInt8
 
 from converters.clock import LATEST
 from converters.files import Members, as_text, climbs, data_lines
@@ -21,8 +21,8 @@ class Frames(NamedTuple):
 
     times: Float64[np.ndarray, " m"]
     images: UInt8[np.ndarray, "m h w"]
-    windows: Float64[np.ndarray, "m 2"] | None = None
-    """Begin and end, this one not included, of the events that the file itself gives to each, where it does."""
+    windows: Int64[np.ndarray, "m 2"] | None = None
+    """The first event that the file itself gives to each and the one after the last, where it does: places in `Events`."""
 
 
 class Gathered(NamedTuple):
@@ -31,12 +31,15 @@ class Gathered(NamedTuple):
 
 
 def gather(frames: FrameSet, options: ReadOptions, origin: int, name: str) -> Gathered:
-    """The frames inside the wanted span, in memory, as 8-bit gray. Raises InputError as `checked_frames` does."""
+    """The frames inside the wanted span, in memory, as 8-bit gray; windows by numbers in the file.
+
+    Raises InputError as `checked_frames` does.
+    """
     times, images, windows, kinds = [], [], [], set()
     for frame in checked_frames(frames, options, origin, name):
         times.append((frame.time - origin) / 1e9)
         images.append(to_gray(frame.image))
-        windows += [] if frame.window is None else [[(time - origin) / 1e9 for time in frame.window]]
+        windows += [] if frame.window is None else [frame.window]
         kinds.add("colour" if frame.image.ndim == 3 else str(frame.image.dtype))
     assumptions = []
     if "colour" in kinds:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-from jaxtyping import Int64, Shaped
+from jaxtyping import Shaped
 
 from converters import clock
 from converters.h5_access import amount, member, numbers_at, opened
@@ -50,43 +50,27 @@ def first_picture(file: h5py.File, name: str, group: str) -> tuple[tuple[int, ..
 
 
 def group_frames(
-    file: h5py.File,
-    path: Path,
-    name: str,
-    group: str,
-    label: str,
-    unit: Unit,
-    notes: list[str],
-    windows: Int64[np.ndarray, "n 2"] | None = None,
+    file: h5py.File, path: Path, name: str, group: str, label: str, unit: Unit, notes: list[str]
 ) -> FrameSet | None:
-    """The pictures of a group such as `images/`, if there are any whose times are known; `windows` are those of their events,
-    in nanoseconds. Raises InputError."""
+    """The pictures of a group such as `images/`, if there are any whose times are known. Raises InputError."""
     keys = picture_keys(file, name, group)
     for key in keys:
         picture = numbers_at(file, name, f"{group}/{key}")
         where = f"{name}: {group}/{key}"
         if (start := time_of(where, picture, "timestamp", unit)) is not None:
             shape = picture_shape(where, picture.shape, picture.dtype)
-            read = partial(read_group, path, name, group, unit, notes, windows)
+            read = partial(read_group, path, name, group, unit, notes)
             return FrameSet(label, start, read, "rgb" if len(shape) == 3 else "gray", shape[0], shape[1])
     if keys:
         notes.append(f"the {len(keys)} pictures in {group}/ were left out: they have no attribute timestamp")
     return None
 
 
-def read_group(
-    path: Path,
-    name: str,
-    group: str,
-    unit: Unit,
-    notes: list[str],
-    windows: Int64[np.ndarray, "n 2"] | None,
-    window: Window,
-) -> Iterator[Frame]:
+def read_group(path: Path, name: str, group: str, unit: Unit, notes: list[str], window: Window) -> Iterator[Frame]:
     """The pictures of a group inside a window, colours from BGR to RGB."""
     left_out = f"pictures in {group}/ without the attribute timestamp were left out"
     with opened(path, name) as file:
-        for number, key in enumerate(picture_keys(file, name, group)):
+        for key in picture_keys(file, name, group):
             where, picture = f"{name}: {group}/{key}", numbers_at(file, name, f"{group}/{key}")
             time = time_of(where, picture, "timestamp", unit)
             if time is None and left_out not in notes:
@@ -97,9 +81,7 @@ def read_group(
             image = read_rows(where, picture, 0, picture.shape[0]).reshape(shape)
             begin, end = (time_of(where, picture, f"exposure_{side}", unit) for side in ("start", "end"))
             exposure = None if begin is None or end is None else (begin, end)
-            image = image if image.ndim == 2 else np.ascontiguousarray(image[..., ::-1])
-            own = None if windows is None else (int(windows[number, 0]), int(windows[number, 1]))
-            yield Frame(time, image, exposure, where, own)
+            yield Frame(time, image if image.ndim == 2 else np.ascontiguousarray(image[..., ::-1]), exposure, where)
 
 
 def time_of(where: str, picture: h5py.Dataset, key: str, unit: Unit) -> int | None:

@@ -68,7 +68,7 @@ class Frame(NamedTuple):
     place: str | None = None
     """Where in the file it stands, for messages; unset, counted."""
     window: tuple[int, int] | None = None
-    """Begin and end, this one not included, of the events that the file itself gives to this picture, in nanoseconds."""
+    """The first event that the file itself gives to this picture and the one after the last, by their numbers in the file."""
 
 
 Layout = Literal["gray", "rgb", "rggb", "bggr", "grbg", "gbrg"]
@@ -89,6 +89,8 @@ class FrameSet(NamedTuple):
     width: int | None = None
     ends: bool = False
     """Whether the times are the ends of exposures, not their middles."""
+    numbered: bool = False
+    """Whether the pictures say which events are their own (`Frame.window`)."""
 
 
 class Stream(NamedTuple):

@@ -12,13 +12,11 @@ from typing import NamedTuple
 
 import h5py
 import numpy as np
-from jaxtyping import Int64
 
-from converters.event_windows import event_windows
 from converters.h5_access import member, opened
-from converters.h5_chunks import read_rows
 from converters.h5_columns import PROBE, Place, Table, column_blocks, open_table
-from converters.h5_frames import attribute, first_picture, group_frames, nanoseconds, picture_keys
+from converters.h5_frames import attribute, first_picture, group_frames
+from converters.h5_windows import with_windows
 from converters.options import ReadOptions
 from converters.stream import BLOCK, TICKS, SensorSize, Stream, Unit
 
@@ -56,8 +54,9 @@ def open_timostoff(path: Path, name: str, options: ReadOptions) -> Stream:
             notes.append(taken.note)
         groups = {"images": "frames"} | ({"sharp_images": "sharp"} if taken.relative == "efnet" else {})
         groups = {} if options.skip_frames else groups
-        windows = stored_windows(file, name, table, unit, notes) if taken.relative == "rled" and groups else None
-        frames = [group_frames(file, path, name, group, label, unit, notes, windows) for group, label in groups.items()]
+        frames = [group_frames(file, path, name, group, label, unit, notes) for group, label in groups.items()]
+        if frames and frames[0]:
+            frames[0] = with_windows(frames[0], file, name, table, notes)
         size = sensor_size(file, table, picture, notes)
         if taken.relative == "eventhdr":
             notes += odd_span(table, unit)
@@ -160,22 +159,6 @@ def sensor_size(file: h5py.File, table: Table, picture: Picture | None, notes: l
         notes.append(f"{label} was taken as width and height, as the events do not fit the other way")
         return SensorSize(second, first, "sensor_resolution")
     return SensorSize(first, second, "sensor_resolution")
-
-
-def stored_windows(
-    file: h5py.File, name: str, table: Table, unit: Unit, notes: list[str]
-) -> Int64[np.ndarray, "n 2"] | None:
-    """Of the events that RLED's `event_indices` give to each picture: those about the middle of its exposure, in nanoseconds.
-    None where it has no such. Raises InputError where one is no event."""
-    found, where = member(file, name, "event_indices"), f"{name}: event_indices"
-    if not isinstance(found, h5py.Dataset) or found.dtype.kind not in "iu" or found.shape[1:] != (2,):
-        return None
-
-    def time_of(event: int) -> int:
-        return int(nanoseconds(f"{name}: events", table.times(event, event + 1), unit)[0])
-
-    rows = read_rows(where, found, 0, len(found))
-    return event_windows(rows, len(picture_keys(file, name, "images")), table.events, time_of, where, notes)
 
 
 def odd_span(table: Table, unit: Unit) -> list[str]:

@@ -43,7 +43,8 @@ def show(
 ) -> Shown:
     """Both sides at the chosen frames. All of them are in memory, in three to four arrays of float32 a side.
 
-    Raises InputError where a predicted number is not finite, sizes differ, or the truth has no light and is asked for it.
+    Raises InputError where a predicted number is not finite, sizes differ, the truth has no light and is asked for it, or
+    light is to be normalised as if it were log intensity.
     """
     predicted = np.asarray(prediction.at(chosen.times), np.float32)
     finite = np.isfinite(predicted).all((1, 2))
@@ -94,7 +95,12 @@ def _as_pictures(
         pictures = aligned.pictures
         notes.append(f"log intensity times {aligned.factor:.3f} plus {aligned.constant:.3f}, fitted to the frames")
     else:
-        if kind == "light":
+        if kind == "light" and normalisation == "exprobust":
+            raise InputError(
+                "normalisation exprobust takes the exponential, and the prediction is linear light; pass none, standard or "
+                "robust, or leave it out"
+            )
+        if kind == "light" and normalisation is None:
             predicted = _looked_at(light.stretched(predicted))
             notes.append(
                 "light: stretched from its 1st to its 99th percentile over the pictures scored, then tone-mapped"

@@ -55,6 +55,11 @@ def test_every_method_says_what_it_is():
 def test_before_and_after_are_evreals():
     """EVREAL's config/method/*.json and eval.py, and for the others what their own code does."""
     told = {name: (method.normalised, method.multiple, method.finish) for name, method in METHODS.items()}
+    others = {name: (method.windows, method.delay) for name, method in METHODS.items()}
+    assert {name: other for name, other in others.items() if other != ("evreal", 0)} == {
+        "eventhdr": ("stored", 1),
+        "ner-net": ("stored", 0),
+    }
     assert told == {
         "e2vid": (True, 8, "robust"),
         "e2vid+": (False, 8, "none"),

@@ -29,7 +29,7 @@ def test_from_the_start_the_first_window_has_what_is_before_the_first_frame():
 
 
 def test_stored_windows_have_the_events_from_their_begin_to_before_their_end():
-    windows = stored(T, np.array([[0.1, 0.12], [0.4, 0.4], [0.98, 2.0]]), FRAMES)
+    windows = stored(np.array([[0, 2], [30, 30], [88, 90]]), FRAMES)
     assert [T[a:b].tolist() for a, b in zip(windows.first, windows.end, strict=True)] == [[0.1, 0.11], [], [0.98, 0.99]]
     np.testing.assert_array_equal(windows.times, FRAMES)
 
@@ -79,6 +79,13 @@ def test_a_network_that_looks_ahead_has_no_pictures_at_the_ends(rled: source.Sou
 
 def test_colour_is_merged_of_pictures_of_polarity_grids(rled: source.Source):
     require_fit(FIRENET, rled, True, "night.h5")
-    for other in (FIRENET._replace(finish="exprobust"), FIRENET._replace(represent=lambda *_: np.zeros(1))):
+    others = [FIRENET._replace(finish="exprobust"), FIRENET._replace(finish="light")]
+    for other in (*others, FIRENET._replace(represent=lambda *_: np.zeros(1))):
         with pytest.raises(InputError, match="--bayer: FireNet .*, from which colour is not merged; leave it out"):
             require_fit(other, rled, True, "night.h5")
+
+
+def test_windows_without_any_event_are_refused(rled: source.Source):
+    early = rled._replace(frames=rled.frames and rled.frames._replace(times=FRAMES / 100, windows=None))
+    with pytest.raises(InputError, match="night.h5: none of the 3 windows holds an event: frames go from 0.002550 to"):
+        cut(early, Cutting(), FIRENET, "night.h5")

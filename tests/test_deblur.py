@@ -19,6 +19,7 @@ from baselines.efnet import EFNet
 from baselines.weights import entries
 from converters import ReadOptions, open_stream
 from converters.stream import WHOLE
+from evinr import report
 from evinr.__main__ import main
 from evinr.cli import prediction_files
 from evinr.cli.blurred import pictures, read
@@ -129,7 +130,8 @@ def test_simulated_frames_have_the_events_from_halfway_to_halfway():
 
 def test_an_exposure_ends_where_times_are_the_ends():
     events = some_events(-0.05, 0.31)
-    before = choose(looked()._replace(ends=True), events, "x", **HOW | {"exposure": 0.02})
+    told: dict[str, Any] = HOW | {"exposure": 0.02}
+    before = choose(looked()._replace(ends=True), events, "x", **told)
     np.testing.assert_allclose(before.spans, TIMES[:, None] + [[-0.02, 0]])
     assert before.said == ("frames were taken for exposed 0.02 s before their times, as told",)
 
@@ -300,7 +302,8 @@ def test_a_run_is_replaced_only_when_asked(place: Path, tmp_path: Path, capsys: 
     assert "holds notes.txt" in refused(capsys, *same, "--overwrite")
 
 
-def test_rows_that_efnet_drops(tmp_path: Path):
+def test_rows_that_efnet_drops(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Of REBlur's pictures, not of its events."""
     rng = np.random.default_rng(3)
     frames = rng.integers(0, 256, (2, 262, 320, 3), np.uint8)
     events = some_events(-0.01, 0.1)._replace(height=262, width=320)
@@ -309,12 +312,20 @@ def test_rows_that_efnet_drops(tmp_path: Path):
     given = read(str(write_h5(tmp_path / "a.h5", 0.01, **more)), ReadOptions(), None, Console(quiet=True))
     assert any("only the upper 260 rows" in said for said in given.about["assumptions"])
     np.testing.assert_array_equal([*pictures(given.frames)], frames[:, :260])
-    assert (given.events.height, given.events.y.max()) == (260, 259)
+    assert given.events.height == given.events.y.max() + 1 == 262
     for first, end, time in zip(*given.windows, strict=True):
-        inside = (abs(events.t - time) < 0.005) & (events.y < 260)
-        np.testing.assert_array_equal(given.events.y[first:end], events.y[inside])
+        np.testing.assert_array_equal(given.events.y[first:end], events.y[abs(events.t - time) < 0.005])
+    shown = list[Any]()
+    monkeypatch.setattr(report, "contact_sheet", lambda path, times, rows: shown.extend(rows) or path.touch())
+    run = deblur(place, tmp_path / "a.h5", tmp_path)
+    assert {(row.title, *picture.shape) for row in shown for picture in row.pictures} == {
+        (title, 260, 320, 3) for title in ("events", "blurred", "EFNet")
+    }
+    made, model = np.load(run / "frames.npy"), load("efnet", place / "small.pth")
+    window = events.between(TIMES[1] - 0.005, np.nextafter(TIMES[1] + 0.005, 0))
+    np.testing.assert_array_equal(made[1], deblurred(model, frames[1, :260], window, RECIPES["gopro"]))
     given = read(str(write_h5(tmp_path / "b.h5", **more)), ReadOptions(), 0.01, Console(quiet=True))
-    assert given.events.height == 262  # no exposures: not REBlur
+    assert given.frames.rows == 262  # no exposures: not REBlur
 
 
 def folder(path: Path, layout: str, exposures: bool = True, images: np.ndarray = BLURRED) -> Path:

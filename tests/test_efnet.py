@@ -21,7 +21,7 @@ from baselines import deblurring, weights
 from baselines.checkpoints import Model, find
 from baselines.cross_modal import BLOCK, CrossModalAttention
 from baselines.cumulative import cumulative_of, mask, scaled, voxel_grid_of
-from baselines.deblurring import GOPRO, HIGHREV, Recipe, deblurred
+from baselines.deblurring import GOPRO, HIGHREV, Recipe, deblurred, seen
 from baselines.efnet import EFNET, EFNet
 from baselines.et_net import ETNet
 from baselines.method import Variables
@@ -224,6 +224,42 @@ def test_gopro_is_given_scaled_sums_and_their_mask_and_blue_first():
     assert np.abs(made - GRAY.astype(float)).max() > 20
     for other in (GOPRO._replace(masked=False), GOPRO._replace(bgr=False), GOPRO._replace(representation="voxel")):
         assert np.abs(deblurred(of, GRAY, events(), other) - expected).max() > 1, other
+
+
+def test_recipes_are_those_of_the_authors():
+    """GoPro's of make_voxels_esim.py and h5_image_dataset.py, HighREV's of npz_image_dataset.py."""
+    assert deblurring.RECIPES == {
+        "gopro": Recipe("gopro", "scer", masked=True, bgr=True),
+        "highrev": Recipe("highrev", "voxel", masked=False, bgr=False),
+    }
+
+
+@pytest.mark.parametrize("recipe, channels", [(GOPRO, (2, 1, 0)), (HIGHREV, (0, 1, 2))])
+def test_a_colour_is_given_where_weights_expect_it(recipe: Recipe, channels: tuple[int, int, int]):
+    for colour, channel in enumerate(channels):
+        image = np.zeros_like(GRAY)
+        image[..., colour] = 51
+        colours = seen(image, events(), recipe, 6)[..., :3]
+        np.testing.assert_array_equal(colours.max((0, 1)), np.float32(0.2) * (np.arange(3) == channel))
+
+
+@pytest.mark.parametrize("recipe", deblurring.RECIPES.values(), ids=deblurring.RECIPES)
+def test_events_below_the_picture_tell_when_the_window_begins_and_ends(recipe: Recipe):
+    """The representation is of all rows; then it is cut, and mask and scale are of what is left."""
+    whole, rows = events(), 12
+    below = np.r_[:5, 52:60]  # at both ends, unlike many
+    whole.y[below], whole.x[below] = 13, 3
+    whole.y[5:52] %= rows
+    whole.p[below] = 1  # many in one pixel, which would be the largest number
+    representation = cumulative_of if recipe == GOPRO else voxel_grid_of
+    cut = representation(whole, 6)[:rows]
+    known = scaled(cut) if recipe == GOPRO else np.asarray(normalised(jnp.asarray(cut)))
+    expected = np.concatenate([known, mask(cut)], -1)
+    given = seen(GRAY[:rows], whole, recipe, 6)[..., 3:]
+    np.testing.assert_array_equal(given, expected)
+    upper = whole._replace(**{part: getattr(whole, part)[5:52] for part in "txyp"})
+    assert np.abs(given - seen(GRAY[:rows], upper, recipe, 6)[..., 3:]).max() > 0.1
+    assert deblurred(model(0.3), GRAY[:rows], whole, recipe).shape == (rows, 22, 3)
 
 
 def test_highrev_is_given_a_normalised_voxel_grid_and_red_first():

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import h5py
 import imageio.v3 as iio
 import numpy as np
 import pytest
@@ -59,6 +60,55 @@ def test_an_absolute_clock_keeps_its_zero_and_a_span_its_times(tmp_path: Path):
     assert made.origin == whole.origin and 0.2 <= made.events.t[0] < 0.21
 
 
+def write_h5(path: Path, microseconds: int) -> Path:
+    """Events and two pictures from a clock's time on; of RLED, whose times are whole, or with exposures in seconds."""
+    rng, rled = np.random.default_rng(1), path.stem == "rled"
+    t = microseconds + np.sort(rng.integers(0, 10**6, 2000))
+    with h5py.File(path, "w") as file:
+        for name, column in {"ts": t, "xs": rng.integers(0, 24, 2000), "ys": rng.integers(0, 18, 2000)}.items():
+            file[f"events/{name}"] = column if rled or name != "ts" else column / 1e6
+        file["events/ps"] = rng.random(2000) < 0.5
+        file.attrs["sensor_resolution"], file.attrs["num_imgs"] = (24, 18) if rled else (18, 24), 77
+        file.attrs["t0"], file.attrs["tk"] = (at if rled else at / 1e6 for at in (t[0], t[-1]))
+        for number, time in enumerate((t[500], t[1000])):
+            shape = (18, 24) if rled else (18, 24, 3)
+            picture = file.create_dataset(f"images/image{number:09d}", data=rng.integers(0, 255, shape, np.uint8))
+            picture.attrs["timestamp"] = time if rled else time / 1e6
+            if not rled:
+                for end, later in (("start", -2000), ("end", 3000)):
+                    picture.attrs[f"exposure_{end}"] = (time + later) / 1e6
+        if rled:
+            file["event_indices"] = [[0, 500], [500, 1000]]
+    return path
+
+
+def test_exposures_are_on_the_clock_of_the_events(tmp_path: Path):
+    source = write_h5(tmp_path / "reblur.h5", 1_600_000_000_000_000)
+    assert main(["filter", "trails", str(source), str(tmp_path / "out")]) == 0
+    whole, made = converters.read(source), converters.read(tmp_path / "out")
+    assert made.origin == whole.origin > 10**18 and whole.frames is not None and made.frames is not None
+    np.testing.assert_allclose(made.frames.times, whole.frames.times, atol=1e-9)
+    times, begins, ends = np.loadtxt(tmp_path / "out/exposures.txt").T
+    np.testing.assert_allclose(times, whole.frames.times, atol=1e-9)
+    np.testing.assert_allclose([begins - times, ends - times], [[-0.002] * 2, [0.003] * 2], atol=1e-6)
+
+
+def test_windows_that_the_recording_gave_its_pictures_are_said_to_be_lost(night: Path, tmp_path: Path):
+    """They are numbers of events, which come in another order."""
+    source, lost = (
+        write_h5(tmp_path / "rled.h5", 1_000_000),
+        "which events the file gives to each of its frames is not kept",
+    )
+    whole = converters.read(source)
+    assert whole.frames is not None and whole.frames.windows is not None
+    for to, of, count in (("npy", source, 1), ("h5", source, 1), ("npy", night, 0)):
+        out = tmp_path / f"{of.stem}-out.{to}"
+        assert main(["filter", "trails", str(of), str(out), "--to", to]) == 0
+        made = converters.read(out)
+        assert made.frames is not None and made.frames.windows is None
+        assert sum(lost in note for note in made.assumptions) == count
+
+
 def test_what_is_refused(night: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     words = ["filter", "trails", str(night)]
     assert "lie inside each other" in refused(capsys, *words, night / "inside")
@@ -70,6 +120,26 @@ def test_what_is_refused(night: Path, tmp_path: Path, capsys: pytest.CaptureFixt
         capsys, *words, tmp_path / "a", "--preview", tmp_path / "p.png"
     )
     assert not (tmp_path / "a").exists() and (tmp_path / "p.png").read_text() == "mine"
+    before = {file: file.read_bytes() for file in night.rglob("*") if file.is_file()}
+    (tmp_path / "link").symlink_to(night)
+    (tmp_path / "folder.png").mkdir()
+    a = tmp_path / "a"
+    for preview, said in {
+        next((night / "frames").glob("*.png")): "lies in the source",
+        tmp_path / "link/new.png": "lies in the source",
+        a / "p.png": "the preview and the output lie inside each other",
+        tmp_path / "none/p.png": "p.png: its folder does not exist",
+        tmp_path / "folder.png": "folder.png: is a folder",
+    }.items():
+        assert said in refused(capsys, *words, a, "--overwrite", "--preview", preview)
+    inside = "the preview and the output lie inside each other"
+    assert inside in refused(capsys, *words, tmp_path / "p.png", "--preview", tmp_path / "p.png", "--overwrite")
+    assert inside in refused(capsys, *words, tmp_path / "o.png/out", "--preview", tmp_path / "o.png")
+    assert not a.exists() and before == {file: file.read_bytes() for file in night.rglob("*") if file.is_file()}
+    # Before anything is read: what is no recording is not yet noticed.
+    assert "its folder does not exist" in refused(
+        capsys, *words[:2], tmp_path / "mine", a, "--preview", tmp_path / "none/p.png"
+    )
     for wrong in (["--on", "0"], ["--tolerance", "-1"], ["--preview", "p.txt"]):
         with pytest.raises(SystemExit, match="2"):
             main([*map(str, words), str(tmp_path / "a"), *wrong])

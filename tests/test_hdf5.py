@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from converters import clock
 from converters import read as read_recording
+from converters.convert import write_folder
 from converters.hdf5 import open_hdf5
 from converters.options import ReadOptions
 from converters.stream import WHOLE, Columns, FrameSet, SensorSize, Stream, Window
@@ -180,13 +181,42 @@ def test_rled_may_say_which_events_belong_to_a_picture(tmp_path):
     last = len(EVENTS.us)
     stream = opened(write_rled(tmp_path / "a.h5", [[0, 3], [5, 5], [last - 2, last]]))
     found = [frame.window for frame in stream.frames[0].read(WHOLE)]
-    ns = [1000 * int(us) for us in EVENTS.us]
-    assert found == [(ns[0], ns[3]), (ns[5], ns[5]), (ns[-2], ns[-1] + 1)]
+    assert found == [(0, 3), (5, 5), (last - 2, last)]
     recording = read_recording(tmp_path / "a.h5")
     gathered = recording.frames and recording.frames.windows
     assert gathered is not None
-    found = np.searchsorted(recording.events.t, gathered)
-    np.testing.assert_array_equal(found, [[0, 3], [5, 5], [last - 2, last]])
+    np.testing.assert_array_equal(gathered, [[0, 3], [5, 5], [last - 2, last]])
+    # Of a part of the recording, and of one whose events had to be sorted.
+    start = float(recording.events.t[2])
+    part = read_recording(tmp_path / "a.h5", ReadOptions(t_start=start)).frames
+    assert part is not None and part.windows is not None
+    first = int(np.searchsorted(recording.events.t, start))
+    np.testing.assert_array_equal(part.windows, np.array([[5, 5], [last - 2, last]]) - first)
+    with h5py.File(tmp_path / "a.h5", "a") as file:
+        times = EVENTS.us.copy()
+        times[[10, 11]] = times[[11, 10]] + [1, 0]
+        del file["events/ts"]
+        file["events/ts"] = times
+    moved = read_recording(tmp_path / "a.h5", ReadOptions(sort=True))
+    assert moved.frames is not None and moved.frames.windows is None
+    assert "which events belong to each frame is lost, as some were moved" in moved.assumptions
+
+
+def test_a_conversion_says_that_it_does_not_keep_which_events_are_whose(tmp_path):
+    path = write_rled(tmp_path / "a.h5", [[0, 3], [5, 5], [7, 9]])
+    about = write_folder(path, tmp_path, ReadOptions(), "0", {}, lambda done: None)
+    assert about["assumptions"][-1] == "which events the file gives to each of its frames is not kept"
+
+
+def test_pictures_may_name_the_event_of_their_end(tmp_path):
+    path = write_timostoff(tmp_path / "a.h5", pictures={"images": PICTURES})
+    for ends, windows in (([4, 4, 9], [(0, 4), (4, 4), (4, 9)]), ([4, 3, 9], [None] * 3), ([4, 5, 10**9], [None] * 3)):
+        with h5py.File(path, "a") as file:
+            for number, end in enumerate(ends):
+                file[f"images/image{number:09d}"].attrs["event_idx"] = end
+        stream = opened(path)
+        assert [frame.window for frame in stream.frames[0].read(WHOLE)] == windows
+        assert any("event_idx" in note for note in stream.notes) == (windows[0] is None)
 
 
 @pytest.mark.parametrize("wrong", [[[0, 3], [5, 4], [6, 7]], [[-1, 3]] * 3, [[0, 10**9]] * 3])

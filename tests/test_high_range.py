@@ -1,6 +1,7 @@
 """Light of high range: kept by runs, read as truth and as prediction, scored with nothing but its factor unknown."""
 
 import json
+import os
 import shutil
 from functools import partial
 from pathlib import Path
@@ -30,7 +31,7 @@ from evinr.events import InputError
 from evinr.matching import choose
 from evinr.metrics.high_range import PU21, mu_law, perceived, pu21
 from evinr.prediction import Prediction, Truth
-from evinr.protocols import ALIGNED, EVREAL_2024, HDR
+from evinr.protocols import ALIGNED, EVREAL_2024, HDR, Normalisation
 from evinr.reconstruction import Span
 from evinr.report import bytes_of
 from evinr.shown import show
@@ -180,6 +181,26 @@ def test_pictures_of_light_are_tone_mapped():
     assert evaluate(prediction, truth, None, ALIGNED).means["corr"].value is not None
 
 
+@pytest.mark.parametrize("how", ["none", "standard", "robust"])
+def test_a_normalisation_is_of_the_light_itself(how: Normalisation):
+    frames = GUESS / 40
+    prediction, truth = predicted("light", frames), TRUTH._replace(images=bytes_of(light.tone_mapped(by_hand(LIGHT))))
+    shown = show(prediction, truth, choose(prediction, truth, EVREAL_2024, None), EVREAL_2024, how)
+    ends = {"none": (0, 1), "standard": (0, 100), "robust": (1, 99)}[how]
+    for frame, seen in zip(frames, shown.prediction.pictures, strict=True):
+        low, high = ends if how == "none" else np.percentile(frame, ends)
+        np.testing.assert_allclose(seen, np.clip((frame - low) / (high - low), 0, 1), atol=1e-6)
+    assert shown.notes == (f"normalisation of the prediction: {how}",)
+    unset = show(prediction, truth, choose(prediction, truth, EVREAL_2024, None), EVREAL_2024, None)
+    assert np.abs(unset.prediction.pictures - shown.prediction.pictures).max() > 0.1
+
+
+def test_light_has_no_exponential():
+    with pytest.raises(InputError, match="is linear light; pass none, standard or robust, or leave it out") as error:
+        evaluate(predicted("light", GUESS), TRUTH, None, EVREAL_2024, normalisation="exprobust")
+    assert "\n" not in str(error.value)
+
+
 @pytest.fixture(scope="module")
 def room(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A simulated room of high range with frames of 8 bits and, of the kind `hdr`, floats; and weights of FireNet+."""
@@ -248,7 +269,7 @@ def test_frames_of_either_kind_say_which_protocol_takes_them(
         "--truth",
         room / "deep.h5",
         "--values",
-        "intensity",
+        "light",
         "--out",
         tmp_path / "out",
     ]
@@ -278,7 +299,7 @@ def test_the_truth_scores_as_such_by_command(room: Path, tmp_path: Path, capsys:
         "--truth",
         str(room / "room"),
         "--values",
-        "intensity",
+        "light",
         "--protocol",
         "hdr",
     ]
@@ -343,6 +364,9 @@ def test_runs_of_light_are_scored_compared_and_reported(
         assert main([*words, str(tmp_path / "scores")]) == 0
         values[path] = json.loads((tmp_path / "scores/scores.json").read_text())["scores"]
     assert values[run] == values[run / "exr"] and values[run]["ssim_mu"]["value"] < 0.9
+    array = prediction_files.read(run / "frames.npy", None, "light").prediction  # some of its numbers are below black
+    assert array.kind == "light"
+    np.testing.assert_array_equal(array.at(prediction.times), prediction.at(prediction.times))
     method = ["--methods", "firenet+", "--weights", "firenet+", str(room / "fire.pth"), "--protocol", "hdr"]
     assert main(["compare", str(room / "deep.h5"), *method, "--out", str(tmp_path / "both")]) == 0
     page = tmp_path / "page.html"
@@ -352,7 +376,6 @@ def test_runs_of_light_are_scored_compared_and_reported(
     (run / "exr/mine.txt").write_text("mine")  # of a folder of the run, which is the run's
     capsys.readouterr()
     words = ["baseline", "firenet+", room / "room", "--weights", room / "fire.pth", "--out", tmp_path, "--name", "new"]
-    assert "not merged in colour" in refused(capsys, *words, "--bayer", "rggb")
     huge = publish(tmp_path / "huge.pth", {name: values * np.float32(1e38) for name, values in FIRE.items()})
     assert "gives numbers that are not finite" in refused(capsys, *words[:4], huge, *words[5:])
     assert not (tmp_path / "new").exists() and not list(tmp_path.glob(".partial*"))
@@ -385,8 +408,8 @@ def test_openexr_that_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[s
     path = tmp_path / "p/frame_0.exr"
     ask = partial(np.array, [0.1])
     for content, message in (
-        (b"", "not a readable OpenEXR picture"),
-        (b"v/1\x01" + bytes(99), "not a readable OpenEXR picture"),
+        (b"", "is damaged or cut short, or no OpenEXR picture; write it again"),
+        (b"v/1\x01" + bytes(99), "is damaged or cut short"),
         ({"X": LIGHT[0], "Z": LIGHT[1]}, "has the channels X, Z; expected floats, gray or RGB"),
         ({"id": LIGHT[0].astype(np.uint32)}, "has the channels id"),
     ):
@@ -397,6 +420,25 @@ def test_openexr_that_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[s
     (tmp_path / "p/timestamps.txt").write_text("0.1\n0.2\n")
     with pytest.raises(InputError, match="beside other pictures"):
         prediction_files.read(tmp_path / "p", None, "auto")
+
+
+@pytest.mark.parametrize("kept", [0.1, 0.3, 0.5, 0.9])
+def test_of_a_damaged_openexr_only_our_line_is_said(tmp_path: Path, capfd: pytest.CaptureFixture[str], kept: float):
+    """The library has up to 13 lines of its own, which it prints past Python's stderr, and one for its stdout."""
+    path = tmp_path / "frame.exr"
+    write_exr(path, Y=LIGHT[0])
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(kept * len(whole))])
+    with pytest.raises(InputError) as error:
+        frame_files.read_exr(path)
+    assert str(error.value).startswith(f"{path}: is damaged or cut short") and "\n" not in str(error.value)
+    assert "part index" not in str(error.value)
+    assert capfd.readouterr() == ("", "")
+    os.write(2, b"said")  # as before
+    path.write_bytes(whole)
+    np.testing.assert_array_equal(frame_files.read_exr(path), LIGHT[0])
+    os.write(2, b" and said")
+    assert capfd.readouterr() == ("", "said and said")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full, which is always full, is Linux's")

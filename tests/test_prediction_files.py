@@ -7,7 +7,10 @@ import numpy as np
 import pytest
 
 from evinr.cli.prediction_files import read
+from evinr.evaluation import evaluate
 from evinr.events import InputError
+from evinr.prediction import Truth
+from evinr.protocols import ALIGNED, EVREAL_2024, Protocol
 
 PICTURES = (np.arange(4 * 8 * 10).reshape(4, 8, 10) % 251).astype(np.uint8)
 TIMES = [0.1, 0.2, 0.35, 0.5]
@@ -127,7 +130,10 @@ def test_mixed_sizes_are_refused_by_name(tmp_path: Path):
         (PICTURES / np.float32(255), "auto", "picture", PICTURES / 255),
         (PICTURES / 100 - 1, "log", "log", PICTURES / 100 - 1),
         (PICTURES / 255, "log", "log", PICTURES / 255),
-        (PICTURES + 1.0, "intensity", "light", PICTURES + 1.0),
+        (PICTURES + 1.0, "intensity", "log", np.log(PICTURES + 1.0)),
+        (np.repeat(PICTURES[..., None], 3, -1) + 1.0, "intensity", "log", np.log(PICTURES + 1.0)),
+        (PICTURES - 1.0, "light", "light", PICTURES - 1.0),
+        (np.repeat(PICTURES[..., None], 3, -1) - 1.0, "light", "light", PICTURES - 1.0),
         (PICTURES[..., None] / 255, "auto", "picture", PICTURES / 255),
         (np.repeat(PICTURES[..., None], 3, -1) / 100, "log", "log", PICTURES / 100),
     ],
@@ -138,6 +144,38 @@ def test_arrays(tmp_path: Path, frames: np.ndarray, values: str, kind: str, expe
     given = read(tmp_path / "a.npy", tmp_path / "t.npy", values)  # pyright: ignore[reportArgumentType]
     assert given.prediction.kind == kind and len(given.assumptions) == 1
     np.testing.assert_allclose(given.prediction.at(np.array(TIMES)), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("protocol", [EVREAL_2024, ALIGNED], ids=lambda protocol: protocol.name)
+def test_intensity_scores_as_its_logarithm(tmp_path: Path, protocol: Protocol):
+    rng = np.random.default_rng(0)
+    truth = Truth(np.array(TIMES), rng.integers(0, 256, (4, 24, 32), np.uint8), 0.0)
+    assert truth.images is not None
+    frames = np.exp(truth.images / 60 + rng.normal(0, 0.3, (4, 24, 32)))
+    means = {}
+    for values, saved in {"intensity": frames, "log": np.log(frames), "light": frames}.items():
+        np.save(tmp_path / f"{values}.npy", saved)
+        np.savetxt(tmp_path / f"{values}.txt", TIMES)
+        given = read(tmp_path / f"{values}.npy", None, values)  # pyright: ignore[reportArgumentType]
+        means[values] = evaluate(given.prediction, truth, None, protocol).means
+    assert means["intensity"] == means["log"]
+    assert means["light"]["mse"] != means["log"]["mse"]
+
+
+def test_intensity_is_above_0(tmp_path: Path):
+    np.save(tmp_path / "a.npy", PICTURES - 1.0)
+    np.savetxt(tmp_path / "a.txt", TIMES)
+    at = read(tmp_path / "a.npy", None, "intensity").prediction.at
+    few = int((PICTURES[:2] <= 1).sum())
+    with pytest.raises(
+        InputError, match=rf"a\.npy: has numbers of 0 or less, {few} in .*; pass --values light"
+    ) as error:
+        at(np.array(TIMES[:2]))
+    assert "\n" not in str(error.value)
+    colour = np.repeat(PICTURES[..., None] + 1.0, 3, -1)
+    colour[0, 0, 0] = np.nan  # is no number, and refused as such where it is scored
+    np.save(tmp_path / "a.npy", colour)
+    assert np.isnan(read(tmp_path / "a.npy", None, "intensity").prediction.at(np.array(TIMES))).sum() == 1
 
 
 def test_an_array_takes_the_listings_of_pictures(tmp_path: Path):

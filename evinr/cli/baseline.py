@@ -78,10 +78,6 @@ def made(command: Baseline, console: Console, folder: Path, model: Model, given:
     windows, how, said = cut(given, command.cutting, model.method, command.source)
     times = pictured(model.method, windows)
     require_fit(model.method, given, command.bayer is not None, command.source)
-    if command.bayer is not None and model.method.finish == "light":
-        raise InputError(
-            f"--bayer: {model.method.title} gives linear light, which is not merged in colour; leave it out"
-        )
     console.print(f"{model.method.title} on {given.about['source']} ({given.about['format']})")
     assumptions = [*given.about["assumptions"], *model.notes, *said]
     for assumption in assumptions:

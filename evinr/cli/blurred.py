@@ -23,8 +23,8 @@ from evinr.events import Events, InputError
 HIGHREV = "HighREV folder"
 """The format (`Stream.format`) whose exposures were told by their events, and end with one."""
 REBLUR, KEPT = ("EFNet h5", "TimoStoff h5", 262, 320), 260
-"""Formats, rows and columns of REBlur, whose frames tell their exposure, and the rows that EFNet keeps
-(scripts/data_preparation/make_voxels_real.py)."""
+"""Formats, rows and columns of REBlur, whose frames tell their exposure, and the rows of its pictures that EFNet keeps, with
+the events of all rows (scripts/data_preparation/make_voxels_real.py)."""
 
 
 class Shots(NamedTuple):
@@ -50,6 +50,7 @@ class Blurred(NamedTuple):
     """What is made sharp, and what is known of it."""
 
     events: Events
+    """Of all the sensor's rows."""
     frames: Shots
     windows: Windows
     """The events of each frame, and its time."""
@@ -88,19 +89,19 @@ def read(source: str, options: ReadOptions, exposure: float | None, console: Con
         # Where there are sharp pictures but no exposures, frames are means of the sharp ones around them.
         simulated, closed = any(kind.name == "sharp" for kind in stream.frames), stream.format == HIGHREV
         chosen = choose(looked, events, name, exposure=exposure, simulated=simulated, closed=closed)
-        windows, said = chosen.windows, [*assumptions, *chosen.said]
+        rows, said = events.height, [*assumptions, *chosen.said]
         if stream.format in REBLUR[:2] and looked[2:4] == REBLUR[2:] and np.isfinite(looked.exposures).any():
-            events, windows = _upper(events, windows)
-            said.append(f"only the upper {KEPT} rows were taken, as EFNet does on REBlur")
+            rows = KEPT
+            said.append(f"only the upper {KEPT} rows of its pictures were taken, as EFNet does on REBlur")
         if kind.layout not in ("gray", "rgb"):
             said.append(f"its frames are {kind.layout} mosaics, of which colours were made")
-        frames = Shots(kind, options, origin, name, chosen.places, events.height)
+        frames = Shots(kind, options, origin, name, chosen.places, rows)
         sharp, scored, more = _truth(stream, frames, chosen, looked)
         sha256 = converters.fingerprint(stream)
     about = {"source": source, "sha256": sha256, "format": stream.format, "origin_ns": origin + stream.zero}
     about |= {"assumptions": [*dict.fromkeys([*said, *more])], "version": version("evinr")}
     how: dict[str, Any] = {"windows": chosen.how} | ({} if exposure is None else {"exposure": exposure})
-    return Blurred(events, frames, windows, chosen.spans, how, sharp, scored, about)
+    return Blurred(events, frames, chosen.windows, chosen.spans, how, sharp, scored, about)
 
 
 def pictures(shots: Shots) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
@@ -131,14 +132,6 @@ def _require_alike(looked: Looked, events: Events, name: str) -> None:
             f"{name}: its frames are {looked.width} x {looked.height}, its sensor {events.width} x {events.height}; both must "
             "be of the same pixels: warp or resize the frames"
         )
-
-
-def _upper(events: Events, windows: Windows) -> tuple[Events, Windows]:
-    """What lies in the rows that are kept."""
-    inside = events.y < KEPT
-    before = np.concatenate([[0], np.cumsum(inside)])
-    kept = Events(events.t[inside], events.x[inside], events.y[inside], events.p[inside], KEPT, events.width)
-    return kept, windows._replace(first=before[windows.first], end=before[windows.end])
 
 
 def _truth(

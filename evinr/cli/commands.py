@@ -204,13 +204,14 @@ class Evaluate:
     """Recording with the camera's frames, of any known format; or `demo`."""
     timestamps: Path | None = None
     """Times of the pictures in seconds: a line (or .npy entry) each, alone, with the picture's name or after its number."""
-    values: Literal["auto", "picture", "intensity", "log"] = "auto"
-    """What the numbers of an .npy are: a picture in [0, 1] or integers, linear intensity, or its logarithm."""
+    values: Literal["auto", "picture", "intensity", "light", "log"] = "auto"
+    """What the numbers of an .npy are: a picture in [0, 1] or integers; linear intensity, all above 0, of which the logarithm
+    is taken; that logarithm; or linear light of high range, whose black is 0 (as frames.npy of a run of EventHDR)."""
     offset: float = 0.0
     """Seconds to add to the prediction's times."""
     normalisation: Literal["none", "standard", "robust", "exprobust"] | None = None
     """Of each predicted picture, for the protocols that leave it to the method: nothing, min-max, percentiles 1 to 99, or
-    those of the exponential. Unset: exprobust for log intensity, none for pictures."""
+    those of the exponential. Unset: exprobust for log intensity, none for pictures; light is stretched and tone-mapped."""
     out: Path | None = None
     """Folder for scores.json and frames.csv; unset, evaluations/NAME-PROTOCOL."""
     overwrite: bool = False
@@ -232,8 +233,8 @@ class Compare:
     methods: tuple[Literal["evinr", "paper"] | MethodName, ...] = ("evinr", "paper")
     """What to run: our defaults; the original EvINR's settings (`evinr fit --preset paper`); or published networks."""
     weights: dict[MethodName, Path] = field(default_factory=dict)
-    """Those of the networks, as for `evinr baseline`: --weights firenet FILE firenet+ FILE. With --windows other than between
-    frames their pictures can be held against no camera frames."""
+    """Those of the networks, as for `evinr baseline`: --weights firenet FILE firenet+ FILE. With --windows of
+    events or seconds their pictures can be held against no camera frames."""
     predictions: tuple[Path, ...] = ()
     """What others made of the recording: run folders, folders of pictures with timestamps, .npy with their times beside."""
     out: Path | None = None

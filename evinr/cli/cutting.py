@@ -35,17 +35,22 @@ def cut(given: Source, cutting: Cutting, method: Method, name: str) -> tuple[Win
         case "between-frames":
             if truth is None:
                 raise InputError(f"{name}: has no camera frames; pass --windows k-events or t-seconds")
-            from_start = method.windows != "after the first frame"
+            from_start = method.windows == "stored"
             windows, how = between_frames(events.t, truth, from_start=from_start), Cutting("between-frames")
             first = "holds what is before the first" if from_start else "is empty, so the first picture shows nothing"
             said.append(f"{len(truth)} windows, each from one frame to the next; the first {first}")
         case "stored":
             if spans is None or truth is None:
                 raise InputError(f"{name}: says of no frame which events are its own; leave out --windows stored")
-            windows, how = stored(events.t, spans, truth), Cutting("stored")
+            windows, how = stored(spans, truth), Cutting("stored")
             said.append(f"{len(truth)} windows, those that the recording gives to its frames")
     if not windows.times.size:
         raise InputError(f"{name}: {events.count} events fill no window of {size}; pass smaller ones")
+    if (windows.end == windows.first).all():
+        raise InputError(
+            f"{name}: none of the {len(windows.times)} windows holds an event: frames go from {windows.times[0]:.6f} to "
+            f"{windows.times[-1]:.6f} s, events from {events.t[0]:.6f} to {events.t[-1]:.6f} s; see that they are of one clock"
+        )
     if len(windows.times) <= 2 * method.delay:
         raise InputError(
             f"{name}: {len(windows.times)} windows, and {method.title} takes {2 * method.delay + 1} for a picture; pass a "
@@ -82,6 +87,7 @@ def require_fit(method: Method, given: Source, colour: bool, name: str) -> None:
         raise InputError(f"{name}: {width} x {height} pixels; {method.title} takes {least} x {least} or more")
     if colour and (height % 2 or width % 2):
         raise InputError(f"{name}: {width} x {height}: a mosaic has even sides; leave out --bayer")
-    if colour and (method.finish == "exprobust" or method.represent is not signed):
-        gives = "gives log intensity" if method.finish == "exprobust" else "has its own way to see events"
+    if colour and (method.finish in ("exprobust", "light") or method.represent is not signed):
+        ways = {"exprobust": "gives log intensity", "light": "gives linear light"}
+        gives = ways.get(method.finish, "has its own way to see events")
         raise InputError(f"--bayer: {method.title} {gives}, from which colour is not merged; leave it out")

@@ -52,7 +52,7 @@ def run(command: Deblur) -> int:
 
 def _write_frames(console: Console, folder: Path, model: Model, given: Blurred, recipe: Recipe) -> None:
     """The sharpened pictures, and their times."""
-    windows, height, width = given.windows, given.events.height, given.events.width
+    windows, height, width = given.windows, given.frames.rows, given.events.width
     count = len(windows.times)
     with report.progress(console, "network", count) as advance:
         batches = _sharpened(model, given, recipe)
@@ -86,9 +86,9 @@ def _write_pictures(
         report.video(folder / "video.mp4", batches, fps or min(30.0, max(1.0, count / baseline.SECONDS)), advance)
     columns = np.unique(np.linspace(0, count - 1, baseline.COLUMNS).round().astype(int))
     spans = given.spans[columns].tolist()
-    events = [report.event_picture(given.events, (begin + end) / 2, end - begin) for begin, end in spans]
-    rows = [report.Row("events", events), report.Row("blurred", [*pictures(given.frames.only(columns))])]
-    rows += [report.Row(title, frames[columns])]
+    drawn = [report.event_picture(given.events, (begin + end) / 2, end - begin) for begin, end in spans]
+    rows = [report.Row("events", [picture[: given.frames.rows] for picture in drawn])]
+    rows += [report.Row("blurred", [*pictures(given.frames.only(columns))]), report.Row(title, frames[columns])]
     if given.sharp is not None and (matched := np.isin(columns, given.scored)).any():
         sharp = pictures(given.sharp.only(np.searchsorted(given.scored, columns[matched])))
         blank = np.full(frames.shape[1:], 255, np.uint8)

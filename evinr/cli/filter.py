@@ -32,8 +32,8 @@ def run(command: Filter) -> int:
     source, out = resolved(Path(command.source)), resolved(command.out)
     if source.is_relative_to(out) or (source.is_dir() and out.is_relative_to(source)):
         raise InputError(f"{command.out}: the source and the output lie inside each other; give another output")
-    if command.preview is not None and command.preview.exists() and not command.overwrite:
-        raise InputError(f"{command.preview}: exists already; pass --overwrite, or another --preview")
+    if command.preview is not None:
+        _require_place(command.preview, source, out, command.overwrite)
     name = converters.recording_name(command.source)
     stream = converters.open_stream(command.source, command.read)
 
@@ -69,6 +69,21 @@ def run(command: Filter) -> int:
     return 0
 
 
+def _require_place(preview: Path, source: Path, out: Path, overwrite: bool) -> None:
+    """Raises InputError where the preview cannot be written, or is no file of its own."""
+    path = resolved(preview.parent) / preview.name  # a link there is replaced, not followed
+    if path.is_relative_to(source):
+        raise InputError(f"{preview}: lies in the source; give another --preview")
+    if path.is_relative_to(out) or out.is_relative_to(path):
+        raise InputError(f"{preview}: the preview and the output lie inside each other; give another --preview")
+    if not preview.parent.is_dir():
+        raise InputError(f"{preview}: its folder does not exist; make it, or give another --preview")
+    if path.is_dir():
+        raise InputError(f"{preview}: is a folder; give another --preview")
+    if path.exists() and not overwrite:
+        raise InputError(f"{preview}: exists already; pass --overwrite, or another --preview")
+
+
 def _stream(stream: Stream, events: Events, size: SensorSize, origin: int, notes: list[str]) -> Stream:
     """The recording with other events, all times from its time 0 on."""
 
@@ -88,12 +103,10 @@ def _stream(stream: Stream, events: Events, size: SensorSize, origin: int, notes
 def _shifted(kind: FrameSet, origin: int) -> FrameSet:
     """The pictures with `origin` as their time 0."""
 
-    def moved(span: tuple[int, int] | None) -> tuple[int, int] | None:
-        return None if span is None else (span[0] - origin, span[1] - origin)
-
     def read(window: Window) -> Iterator[Frame]:
         for frame in kind.read(Window(window.first + origin, window.last + origin)):
-            yield frame._replace(time=frame.time - origin, exposure=moved(frame.exposure), window=moved(frame.window))
+            exposure = frame.exposure and (frame.exposure[0] - origin, frame.exposure[1] - origin)
+            yield frame._replace(time=frame.time - origin, exposure=exposure)
 
     return kind._replace(start=kind.start - origin, read=read)
 

@@ -1,7 +1,9 @@
 """Frames on disk, written some at a time, as `evinr render` and `evinr baseline` leave them."""
 
+import os
 from collections.abc import Callable, Iterable, Iterator
-from io import BytesIO
+from contextlib import contextmanager, redirect_stdout
+from io import BytesIO, StringIO
 from pathlib import Path
 
 import imageio.v3 as iio
@@ -74,23 +76,43 @@ def _write_exr(path: Path, light: Float[np.ndarray, "h w"]) -> None:
 def read_exr(path: Path) -> Float32[np.ndarray, "h w *c"]:
     """Linear light of an OpenEXR picture: one channel, whatever its name, or RGB; alpha is left out.
 
-    Raises InputError where it is damaged, or has other channels.
+    Raises InputError where it is damaged, or has other channels; OSError where it may not be read.
     """
     import OpenEXR
 
+    with path.open("rb"):  # a file that may not be read is not damaged
+        pass
     try:
-        (left, top), (right, bottom) = OpenEXR.File(str(path), header_only=True).header()["dataWindow"]
+        with _hushed():
+            (left, top), (right, bottom) = OpenEXR.File(str(path), header_only=True).header()["dataWindow"]
         width, height = int(right) - int(left) + 1, int(bottom) - int(top) + 1
         if not 0 < width * height <= LARGEST_PICTURE:
             raise InputError(f"{path}: a picture of {width} x {height}, more than any camera's; make it smaller")
-        channels = {name: channel.pixels for name, channel in OpenEXR.File(str(path)).channels().items()}
+        with _hushed():
+            channels = {name: channel.pixels for name, channel in OpenEXR.File(str(path)).channels().items()}
     except (RuntimeError, ValueError, KeyError, TypeError) as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(f"{path}: not a readable OpenEXR picture ({error}); restore or remove it") from error
+        raise InputError(
+            f"{path}: is damaged or cut short, or no OpenEXR picture; write it again, or remove it and its time"
+        ) from error
     found = next((channels[name][..., :3] for name in ("RGB", "RGBA") if name in channels), None)
     if found is None and len(channels) == 1:
         (found,) = channels.values()
     if found is None or found.dtype.kind != "f":
         raise InputError(f"{path}: has the channels {', '.join(channels)}; expected floats, gray or RGB: convert it")
     return found.astype(np.float32)
+
+
+@contextmanager
+def _hushed() -> Iterator[None]:
+    """What the library says is dropped: of a damaged file up to 13 lines to stderr below Python, and one to Python's stdout."""
+    kept, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nothing, 2)
+        with redirect_stdout(StringIO()):
+            yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nothing)

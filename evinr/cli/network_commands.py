@@ -41,9 +41,9 @@ class Cutting:
     """How a recording is cut into windows, for the networks that make one picture of each."""
 
     windows: Literal["between-frames", "stored", "k-events", "t-seconds"] | None = None
-    """From each camera frame to the next, those that the recording itself gives to its frames (RLED), of as many events, or of
-    as many seconds. Unset: what the next two say; else between frames where the recording has any (NER-Net: stored where it
-    has such), and 0.04 s where it has none."""
+    """From each camera frame to the next, those that the recording itself gives to its frames (HDF5), of as many events, or of
+    as many seconds. Unset: what the next two say; else between frames where the recording has any (stored where it has
+    such, for EventHDR and NER-Net), and 0.04 s where it has none."""
     window_events: int | None = None
     """Events of a window, for k-events; unset, 10,000."""
     window_seconds: float | None = None

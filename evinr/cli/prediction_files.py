@@ -15,7 +15,7 @@ from evinr.events import InputError
 from evinr.prediction import LUMA, Prediction, of_reconstruction
 from evinr.reconstruction import Span
 
-Values = Literal["auto", "picture", "intensity", "log"]
+Values = Literal["auto", "picture", "intensity", "light", "log"]
 """What the numbers of an array are."""
 EXR = ".exr"
 
@@ -160,10 +160,15 @@ def _array(path: Path, timestamps: Path | None, values: Values) -> Given:
             chosen = chosen.astype(np.float32) / np.iinfo(chosen.dtype).max
         light = np.exp(chosen) if values == "log" and chosen.ndim == 4 else chosen
         gray = light if light.ndim == 3 else light @ LUMA
+        if values == "intensity" and (gray <= 0).any():
+            raise InputError(
+                f"{path}: has numbers of 0 or less, {int((gray <= 0).sum())} in the frames asked for, which have no logarithm; "
+                "pass --values light, whose black is 0"
+            )
         with np.errstate(invalid="ignore", divide="ignore"):  # no number stays none, and is refused where it is scored
-            return np.log(gray) if values == "log" and chosen.ndim == 4 else gray
+            return np.log(gray) if values == "intensity" or (values == "log" and chosen.ndim == 4) else gray
 
-    kinds: dict[str, Literal["log", "picture", "light"]] = {"intensity": "light", "log": "log"}
+    kinds: dict[str, Literal["log", "picture", "light"]] = {"intensity": "log", "log": "log", "light": "light"}
     kind = kinds.get(values, "picture")
     return Given(Prediction(kind, Span(times[0], times[-1]), times, at), 0, (said,))
 
@@ -181,7 +186,7 @@ def _meaning(path: Path, frames: Shaped[np.ndarray, "..."], values: Values) -> t
     smallest, largest = min(float(frame.min()) for frame in frames), max(float(frame.max()) for frame in frames)
     if not all(0 <= float(frame.min()) and float(frame.max()) <= 1 for frame in frames):
         raise InputError(
-            f"{path}: its numbers, {smallest:.3g} to {largest:.3g}, may be log intensity, intensity or pictures; say so with "
-            "--values log, intensity or picture (in [0, 1])"
+            f"{path}: its numbers, {smallest:.3g} to {largest:.3g}, may be log intensity, intensity, light or pictures; say so "
+            "with --values log, intensity (above 0), light (black is 0) or picture (in [0, 1])"
         )
     return "picture", f"its numbers, {smallest:.3g} to {largest:.3g}, are taken for pictures; --values says otherwise"

@@ -30,6 +30,7 @@ def pu21(luminance: Float[np.ndarray, "*s"]) -> Float64[np.ndarray, "*s"]:
 
 
 def perceived(light: Light) -> Light:
-    """Light in [0, 1], 1 being 1000 cd/m2 and black 0.005, in parts of the peak 256: PSNR and SSIM of range 1 are then
-    those of the authors' pu21_metric.m, whose range is 256."""
+    """Light in [0, 1], 1 being 1000 cd/m2 and black 0.005, in parts of the peak 256: PSNR of range 1 is then that
+    of the authors' pu21_metric.m, whose range is 256, and SSIM but for the border: scikit-image leaves 5 pixels out of the
+    mean, MATLAB repeats the edge and takes all."""
     return (pu21(np.float32(WHITE) * light) / PEAK).astype(np.float32)
