@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from baselines.method import Method, Network, Plain, Shapes, Variables
-from baselines.methods import DEBLURRING, METHODS
+from baselines.methods import DEBLURRING, every
 from baselines.unet import UNetRecurrent, computed
 from baselines.weights import entries, variables
 from evinr.events import InputError
@@ -66,7 +66,7 @@ def load(name: str, path: Path | str) -> Model:
 
     Raises InputError where there is no such file, or it is damaged, or of another network, or has not all entries.
     """
-    method, path = _methods()[name], Path(path)
+    method, path = every()[name], Path(path)
     if path.suffix == ".safetensors":
         stored = safetensors_file.read(path)
         checkpoint = Checkpoint(
@@ -96,11 +96,11 @@ def find(path: Path, checkpoint: Checkpoint, method: Method | None = None) -> Fo
     arrays = next(filter(None, (_below(checkpoint, start) for start in HOLDS)), checkpoint.arrays)
     arrays = {name: array for name, array in arrays.items() if not name.endswith(COUNTER)}
     shapes, options = {name: array.shape for name, array in arrays.items()}, _options(checkpoint.values)
-    fitting = {other.name: found for other in _methods().values() if (found := _fitting(other, shapes, options))}
+    fitting = {other.name: found for other in every().values() if (found := _fitting(other, shapes, options))}
     name = method.name if method else next(iter(fitting), None)
     if name not in fitting:
         if fitting and method:
-            held, commands = _methods()[next(iter(fitting))].title, DEBLURRING.keys() & fitting.keys()
+            held, commands = every()[next(iter(fitting))].title, DEBLURRING.keys() & fitting.keys()
             other = "`evinr deblur`" if commands else " or ".join(fitting)
             raise InputError(
                 f"{path}: holds {held}, not {method.title}; run {other}, or give the file of {method.title}"
@@ -119,14 +119,10 @@ def find(path: Path, checkpoint: Checkpoint, method: Method | None = None) -> Fo
     only = {path: checkpoint._replace(arrays={entry: array for entry, array in arrays.items() if entry not in known})}
     complete = matched(
         name if method else " or ".join(fitting),
-        Architecture(entries(network), _methods()[name].unused, {}),
+        Architecture(entries(network), every()[name].unused, {}),
         only,
     )
     return Found(network, options, complete)
-
-
-def _methods() -> dict[str, Method]:
-    return METHODS | DEBLURRING
 
 
 def _below(checkpoint: Checkpoint, start: str) -> dict[str, np.ndarray]:

@@ -22,3 +22,8 @@ METHODS = {
 """Those that make pictures of events (`evinr baseline`)."""
 DEBLURRING: dict[str, Method] = {EFNET.name: EFNET}
 """Those that make blurred pictures sharp (`evinr deblur`)."""
+
+
+def every() -> dict[str, Method]:
+    """Both kinds."""
+    return METHODS | DEBLURRING

@@ -48,9 +48,7 @@ def grids_of(
         grids = np.zeros((size, events.height, events.width, bins), np.float32)
         count = min(size, len(windows.times) - start)
         for place in range(count):
-            part = slice(windows.first[start + place], windows.end[start + place])
-            window = events._replace(t=events.t[part], x=events.x[part], y=events.y[part], p=events.p[part])
-            grids[place] = represent(window)
+            grids[place] = represent(events.part(windows.first[start + place], windows.end[start + place]))
         yield count, grids
 
 

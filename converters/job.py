@@ -41,10 +41,15 @@ def convert(job: Job, advance: Advance) -> dict[str, Any]:
     Raises InputError where the source is no sound recording, and where `out` exists and may not be overwritten: without
     `overwrite`, or because it is nothing that this function wrote, or has to do with the source. OSError names its file.
     """
-    source, out = resolved(job.source), resolved(job.out)
-    if source.is_relative_to(out) or (source.is_dir() and out.is_relative_to(source)):
-        raise InputError(f"{job.out}: the source and the output lie inside each other; give another output")
+    require_apart(job.source, job.out)
     return place(job.out, job.to, job.overwrite, lambda folder: _write(job, folder, advance))
+
+
+def require_apart(source: Path, out: Path) -> None:
+    """Raises InputError where a recording and what is made of it lie inside each other."""
+    named, source, out = out, resolved(source), resolved(out)
+    if source.is_relative_to(out) or (source.is_dir() and out.is_relative_to(source)):
+        raise InputError(f"{named}: the source and the output lie inside each other; give another output")
 
 
 def place(out: Path, to: Target, overwrite: bool, write: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:

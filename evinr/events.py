@@ -6,7 +6,7 @@ at the top. Polarity is +1 where the log intensity rose by the contrast threshol
 Readers make Events through `converters.checks`, and nothing behind that door checks again.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, SupportsIndex
 
 import numpy as np
 from jaxtyping import Float64, Int8, UInt16
@@ -36,8 +36,12 @@ class Events(NamedTuple):
 
     def between(self, start: float, end: float) -> "Events":
         """The events with `start <= t <= end`, in seconds, as views."""
-        first, last = np.searchsorted(self.t, start, "left"), np.searchsorted(self.t, end, "right")
-        return self._replace(t=self.t[first:last], x=self.x[first:last], y=self.y[first:last], p=self.p[first:last])
+        return self.part(np.searchsorted(self.t, start, "left"), np.searchsorted(self.t, end, "right"))
+
+    def part(self, first: SupportsIndex, end: SupportsIndex) -> "Events":
+        """The events from number `first` to before `end`, as views."""
+        here = slice(first, end)
+        return self._replace(t=self.t[here], x=self.x[here], y=self.y[here], p=self.p[here])
 
     def to_array(self) -> Float64[np.ndarray, "n 4"]:
         """The N x 4 array (t, x, y, p) of the field: float64, seconds, polarity -1 and +1."""

@@ -88,6 +88,12 @@ def event_picture(events: Events, time: float, window: float) -> Float[np.ndarra
     return diverging(balance / 2)
 
 
+def short(events: Events) -> float:
+    """Seconds of a picture of events in which shapes are seen, and seen sharp: 0.1 events a pixel, on average."""
+    seconds = max(float(events.t[-1] - events.t[0]), 1e-6)
+    return 0.1 * events.height * events.width / events.count * seconds
+
+
 def diverging(signed: Float[np.ndarray, "*s"]) -> Float[np.ndarray, "*s 3"]:
     """Numbers in [-1, 1] as blue, white and red."""
     rise, fall = np.clip(signed, 0, 1), np.clip(-signed, 0, 1)

@@ -14,7 +14,7 @@ from baselines import installed
 from baselines.checkpoints import Model, load
 from baselines.colour import colour_pictures
 from baselines.method import Method
-from baselines.methods import DEBLURRING, METHODS
+from baselines.methods import DEBLURRING, every
 from baselines.runner import pictured, pictures
 from baselines.windows import Windows
 from evinr import report
@@ -56,9 +56,7 @@ def loaded(name: str, weights: Path | None, option: str) -> Model:
     if weights is None and name in installed.PIE_NET_FILES:
         weights = installed.pie_net_weights(name)
     if weights is None:
-        where = (METHODS | DEBLURRING)[name].weights + (
-            f" (into {sys.executable})" if name in installed.PIE_NET_FILES else ""
-        )
+        where = every()[name].weights + (f" (into {sys.executable})" if name in installed.PIE_NET_FILES else "")
         raise InputError(f"{name}: no weights; give {option}: {where}")
     return load(name, weights)
 
@@ -86,7 +84,7 @@ def made(command: Baseline, console: Console, folder: Path, model: Model, given:
         with jax.default_matmul_precision(command.precision):
             light = _write_frames(console, partial, model, given, windows, command)
         frames = np.load(partial / baseline_run.FRAMES, mmap_mode="r")
-        fps = command.fps or min(30.0, max(1.0, len(frames) / SECONDS))
+        fps = command.fps or pace(len(frames))
         _pictures(console, partial, frames, times, given, model.method, fps)
         about = made_with(command, model, how) | {"weights": model.sha256}
         about |= {"span": [float(times[0]), float(times[-1])]} | given.about | ({"light": light} if light else {})
@@ -159,9 +157,14 @@ def _unit(frames: Shaped[np.ndarray, "*s"]) -> Float[np.ndarray, "*s"]:
     return frames / 255 if frames.dtype == np.uint8 else np.clip(frames, 0, 1)
 
 
+def pace(count: int) -> float:
+    """Frames per second at which a video of so many pictures is played, where nothing else is asked for."""
+    return min(30.0, max(1.0, count / SECONDS))
+
+
 def tell(console: Console) -> None:
     """Print what there is: papers, weights, licences, parameters."""
-    for method in (METHODS | DEBLURRING).values():
+    for method in every().values():
         command = ", run by `evinr deblur`" if method.name in DEBLURRING else ""
         console.print(f"{method.name}: {method.title}, {method.parameters:,} parameters{command}")
         console.print(f"  paper    {method.paper}")

@@ -90,7 +90,11 @@ def read(source: str, options: ReadOptions, exposure: float | None, console: Con
         simulated, closed = any(kind.name == "sharp" for kind in stream.frames), stream.format == HIGHREV
         chosen = choose(looked, events, name, exposure=exposure, simulated=simulated, closed=closed)
         rows, said = events.height, [*assumptions, *chosen.said]
-        if stream.format in REBLUR[:2] and looked[2:4] == REBLUR[2:] and np.isfinite(looked.exposures).any():
+        if (
+            stream.format in REBLUR[:2]
+            and (looked.height, looked.width) == REBLUR[2:]
+            and np.isfinite(looked.exposures).any()
+        ):
             rows = KEPT
             said.append(f"only the upper {KEPT} rows of its pictures were taken, as EFNet does on REBlur")
         if kind.layout not in ("gray", "rgb"):
@@ -142,7 +146,7 @@ def _truth(
     if kind is None:
         return None, nothing, []
     sharp = look(kind, frames.options, frames.origin, frames.name)
-    if sharp[2:] != looked[2:]:
+    if (sharp.height, sharp.width, sharp.dtype) != (looked.height, looked.width, looked.dtype):
         return None, nothing, ["its sharp pictures are of another size or type than the frames, so nothing was scored"]
     times, reach = chosen.windows.times, (chosen.spans[:, 1] - chosen.spans[:, 0]) / 2
     nearest = np.searchsorted((sharp.times[1:] + sharp.times[:-1]) / 2, times)

@@ -63,11 +63,8 @@ def _write_frames(console: Console, folder: Path, model: Model, given: Blurred, 
 
 def _sharpened(model: Model, given: Blurred, recipe: Recipe) -> Iterator[UInt8[np.ndarray, "1 h w 3"]]:
     """The pictures, one at a time; gray ones stay gray."""
-    events = given.events
     for first, end, image in zip(given.windows.first, given.windows.end, pictures(given.frames), strict=True):
-        part = slice(first, end)
-        window = events._replace(t=events.t[part], x=events.x[part], y=events.y[part], p=events.p[part])
-        made = deblurred(model, image, window, recipe)
+        made = deblurred(model, image, given.events.part(first, end), recipe)
         if given.frames.kind.layout == "gray":
             made = np.rint(made.mean(axis=2, keepdims=True)).astype(np.uint8).repeat(3, axis=2)
         yield made[None]
@@ -83,7 +80,7 @@ def _write_pictures(
     shown = (frame[None] / np.float32(255) for frame in frames)
     with report.progress(console, "pictures", count) as advance:
         batches = _beside(pictures(given.frames), frame_files.pngs(folder / "frames", times, shown))
-        report.video(folder / "video.mp4", batches, fps or min(30.0, max(1.0, count / baseline.SECONDS)), advance)
+        report.video(folder / "video.mp4", batches, fps or baseline.pace(count), advance)
     columns = np.unique(np.linspace(0, count - 1, baseline.COLUMNS).round().astype(int))
     spans = given.spans[columns].tolist()
     drawn = [report.event_picture(given.events, (begin + end) / 2, end - begin) for begin, end in spans]

@@ -12,7 +12,7 @@ from rich.console import Console
 import converters
 from converters.checks import Passage, collect
 from converters.convert import write_stream
-from converters.job import place
+from converters.job import place, require_apart
 from converters.stream import BLOCK, Columns, Frame, FrameSet, SensorSize, Stream, Window
 from evinr import report
 from evinr.cli.commands import Filter
@@ -22,16 +22,13 @@ from evinr.trails import suppress
 
 COLUMNS = 5
 """Times of the preview."""
-EVENTS_PER_PIXEL = 0.1
-"""Of a picture of events, about."""
 
 
 def run(command: Filter) -> int:
     """Filter, write, and say what was moved."""
     console = Console(highlight=False, soft_wrap=True, markup=False)
     source, out = resolved(Path(command.source)), resolved(command.out)
-    if source.is_relative_to(out) or (source.is_dir() and out.is_relative_to(source)):
-        raise InputError(f"{command.out}: the source and the output lie inside each other; give another output")
+    require_apart(source, command.out)
     if command.preview is not None:
         _require_place(command.preview, source, out, command.overwrite)
     name = converters.recording_name(command.source)
@@ -113,9 +110,8 @@ def _shifted(kind: FrameSet, origin: int) -> FrameSet:
 
 def _preview(path: Path, before: Events, after: Events) -> None:
     """Events of the same short times, as recorded and as filtered, one above the other."""
-    seconds = float(before.t[-1] - before.t[0])
-    window = EVENTS_PER_PIXEL * before.height * before.width / before.count * seconds
-    times = (before.t[0] + seconds * np.arange(1, COLUMNS + 1) / (COLUMNS + 1)).tolist()
+    window = report.short(before)
+    times = np.linspace(before.t[0], before.t[-1], COLUMNS + 2)[1:-1].tolist()
     rows = [
         report.Row(f"{title}, {window * 1e3:.2g} ms", [report.event_picture(events, time, window) for time in times])
         for title, events in (("recorded", before), ("filtered", after))

@@ -22,10 +22,6 @@ from evinr.pages import comparison
 from evinr.scores import Evaluation
 from evinr.shown import show
 
-EVENTS_PER_PIXEL = 0.1
-"""Events in a picture of events, about: enough to see shapes, few enough to see them sharp."""
-
-
 TERMS = ("total", "events", "variation", "still", "constancy")
 """Of the objective, as `metrics.jsonl` names them."""
 
@@ -140,8 +136,7 @@ def drawn(compared: SideBySide, given: Source, pictures: int) -> comparison.Page
 
 
 def _events(events: Events, times: Float64[np.ndarray, " n"]) -> comparison.Clip:
-    seconds = max(float(events.t[-1] - events.t[0]), 1e-6)
-    window = EVENTS_PER_PIXEL * events.height * events.width / events.count * seconds
+    window = report.short(events)
     drawn = np.stack([report.bytes_of(report.event_picture(events, time, window)) for time in times])
     return comparison.Clip(f"events of {window * 1e3:.3g} ms", drawn)
 

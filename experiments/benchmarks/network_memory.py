@@ -21,7 +21,7 @@ from baselines.deblurring import GOPRO, deblurred
 from baselines.efnet import EFNet
 from baselines.eventhdr import EventHDR
 from baselines.method import Network
-from baselines.methods import DEBLURRING, METHODS
+from baselines.methods import METHODS, every
 from baselines.ner_net import NerNet
 from baselines.runner import CHUNK, pictures
 from baselines.windows import Windows
@@ -89,8 +89,7 @@ def groups(name: str, events: Events, windows: Windows) -> Iterator[np.ndarray]:
     image = np.random.default_rng(1).integers(256, size=(events.height, events.width, 3), dtype=np.uint8)
     of = model(name)
     for first, end in zip(windows.first, windows.end, strict=True):
-        x, y, t, p = (values[first:end] for values in (events.x, events.y, events.t, events.p))
-        yield deblurred(of, image, Events(t, x, y, p, events.height, events.width), GOPRO)[None]
+        yield deblurred(of, image, events.part(first, end), GOPRO)[None]
 
 
 def model(name: str) -> Model:
@@ -99,7 +98,7 @@ def model(name: str) -> Model:
     state, grid = network.initial(64, 64, jnp.dtype(jnp.float32)), jnp.zeros((64, 64, network.bins))
     shapes = jax.eval_shape(network.init, jax.random.key(0), grid, state)
     weights = jax.tree.map(lambda leaf: rng.standard_normal(leaf.shape, np.float32) / 50, shapes)
-    return Model((METHODS | DEBLURRING)[name], network, weights, "", "", ())
+    return Model(every()[name], network, weights, "", "", ())
 
 
 def recording(cfg: NetworkMemory) -> tuple[Events, Windows]:
