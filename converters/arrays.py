@@ -44,6 +44,16 @@ class Header(NamedTuple):
     offset: int
 
 
+class Rows(NamedTuple):
+    """How the events of an array are stored."""
+
+    record: np.dtype
+    names: tuple[str, ...]
+    """The fields of t, x, y and p."""
+    unit: Unit
+    notes: list[str]
+
+
 def open_npy(path: Path, name: str, options: ReadOptions) -> Stream:
     """Events from an npy; `--format aed` says that its sensor is that of AED. Raises InputError."""
     if options.format == "aed" and not options.size:
@@ -98,7 +108,24 @@ def table_stream(
     """Events from one array of `size` bytes with its header: N x 4 in either memory order, or structured."""
     with open_array() as stream:
         header = read_header(name, stream, size)
-    shape, dtype, notes = header.shape, header.dtype, list[str]()
+    record, names, unit, notes = rows_like(name, header, options)
+    table = Table(name, open_array, header, record, names)
+    if not header.dtype.names:
+        order = options.columns or likely_order(next(table.blocks(0, header.shape[0]), None), options)
+        table = table._replace(names=in_order(order))
+        if order == "tyxp" and not options.columns:
+            notes.append("columns were taken for t y x p, since so x and y fit a sensor (--columns txyp if not)")
+
+    def blocks(window: Window) -> Iterator[Columns]:
+        return noting_coarse_times(table.blocks(*table.rows(window, unit)), notes)
+
+    kind = f"structured {kind}" if header.dtype.names else f"N x 4 {kind}"
+    return Stream(kind, files, unit, blocks, count=header.shape[0], notes=notes)
+
+
+def rows_like(name: str, header: Header, options: ReadOptions) -> Rows:
+    """How the events of one array are stored, N x 4 or structured. Raises InputError."""
+    shape, dtype = header.shape, header.dtype
     unit: Unit = options.time_unit or "s"
     if dtype.names:
         names = next((names for names in NAMES if set(names) <= set(dtype.names)), None)
@@ -108,26 +135,20 @@ def table_stream(
             )
         for field in names:
             require_numbers(f"{name}: field {field}", dtype[field])
-        kind, table = f"structured {kind}", Table(name, open_array, header, dtype, names)
         if options.time_unit is None and dtype[names[0]].kind in "iu":
-            unit = "us"
-            notes.append("times were taken for microseconds, as tonic saves them (--time-unit says another)")
-    else:
-        require_numbers(name, dtype)
-        if len(shape) != 2 or shape[1] != 4:
-            hint = "save its transpose" if len(shape) == 2 and shape[0] == 4 else "save the four columns t, x, y, p"
-            raise InputError(f"{name}: shape {shape}, expected (N, 4); {hint}")
-        record = np.dtype([(column, dtype) for column in "0123"])
-        kind, table = f"N x 4 {kind}", Table(name, open_array, header, record, tuple("0123"))
-        order = options.columns or likely_order(next(table.blocks(0, shape[0]), None), options)
-        table = table._replace(names=tuple(str(order.index(column)) for column in "txyp"))
-        if order == "tyxp" and not options.columns:
-            notes.append("columns were taken for t y x p, since so x and y fit a sensor (--columns txyp if not)")
+            said = "times were taken for microseconds, as tonic saves them (--time-unit says another)"
+            return Rows(dtype, names, "us", [said])
+        return Rows(dtype, names, unit, [])
+    require_numbers(name, dtype)
+    if len(shape) != 2 or shape[1] != 4:
+        hint = "save its transpose" if len(shape) == 2 and shape[0] == 4 else "save the four columns t, x, y, p"
+        raise InputError(f"{name}: shape {shape}, expected (N, 4); {hint}")
+    return Rows(np.dtype([(column, dtype) for column in "0123"]), in_order(options.columns or "txyp"), unit, [])
 
-    def blocks(window: Window) -> Iterator[Columns]:
-        return noting_coarse_times(table.blocks(*table.rows(window, unit)), notes)
 
-    return Stream(kind, files, unit, blocks, count=shape[0], notes=notes)
+def in_order(order: Order) -> tuple[str, ...]:
+    """The fields of t, x, y and p in rows of four numbers."""
+    return tuple(str(order.index(column)) for column in "txyp")
 
 
 def noting_coarse_times(blocks: Iterator[Columns], notes: list[str]) -> Iterator[Columns]:
@@ -199,6 +220,26 @@ class Table(NamedTuple):
 
 def read_header(name: str, stream: BufferedReader, size: int) -> Header:
     """The header of an npy of `size` bytes. Raises InputError where it is damaged, too large or holds objects."""
+    header = parse_header(name, stream)
+    shape, dtype = header.shape, header.dtype
+    declared, there = int(np.prod(shape, dtype=object)) * dtype.itemsize, size - header.offset
+    if declared != there:
+        raise InputError(
+            f"{name}: truncated or damaged: {shape} of {dtype} takes {declared} bytes, {there} are there; copy it again"
+        )
+    return header
+
+
+def length_of_head(data: bytes) -> int:
+    """How many of the first bytes of an npy are its header, or tell how many are; some where it is none."""
+    width = 4 if data[6:7] == b"\2" else 2
+    if not data.startswith(b"\x93NUMPY") or len(data) < 8 + width:
+        return 8 + width
+    return 8 + width + min(int.from_bytes(data[8 : 8 + width], "little"), 2**16)
+
+
+def parse_header(name: str, stream: BufferedReader) -> Header:
+    """The same of an npy that may be longer or shorter than its header says."""
     try:
         version = np.lib.format.read_magic(stream)
         parse = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
@@ -212,11 +253,6 @@ def read_header(name: str, stream: BufferedReader, size: int) -> Header:
     if dtype.hasobject:
         raise InputError(
             f"{name}: holds Python objects (pickled, dtype {dtype}), which are never loaded; save plain numbers"
-        )
-    declared, there = int(np.prod(shape, dtype=object)) * dtype.itemsize, size - stream.tell()
-    if declared != there:
-        raise InputError(
-            f"{name}: truncated or damaged: {shape} of {dtype} takes {declared} bytes, {there} are there; copy it again"
         )
     return Header(shape, fortran, dtype, stream.tell())
 

@@ -23,6 +23,8 @@ HEADER = 2**16
 """Bytes in which a header must end; real ones have some hundreds."""
 LINE = re.compile(rb"% +[!-~][\t -\xff]*(\r?\n|\Z)")
 """One line of it. Events whose first bytes are `% ` by chance are none, as control characters follow soon."""
+UNENDED = re.compile(rb"(%( *| +[!-~][\t -\xff]*)\r?)?\Z")
+"""The beginning of such a line, where a stream has come so far."""
 LITTLE = 55
 """The first system_ID whose EVT2.1 is little-endian though its header does not say so, as in OpenEB."""
 SIDE = re.compile(r"[0-9]{1,5}")
@@ -55,23 +57,26 @@ NAMES = {"EVT2": "evt2", "EVT21": "evt21", "EVT3": "evt3", "2.0": "evt2", "2.1":
 """What the header's lines `format` and `evt` call them."""
 
 
+class Head(NamedTuple):
+    """What the beginning of a file says."""
+
+    key: str
+    """Of ENCODINGS."""
+    start: int
+    """The byte where the words begin."""
+    size: SensorSize | None
+    notes: list[str]
+
+
 def open_prophesee(path: Path, name: str, options: ReadOptions) -> Stream:
     """A RAW or DAT file. Time is in us since the camera started. Raises InputError."""
     with open_regular(path, name) as file:
         try:
-            fields, start = read_header(file, name)
-            file.seek(start)
-            kind, size = file.read(2), os.fstat(file.fileno()).st_size
+            key, start, sensor, notes = read_head(file, path, name, options)
+            size = os.fstat(file.fileno()).st_size
         except OSError as error:
             raise InputError(f"{name}: cannot be read: {error.strerror}; copy it again") from error
-    key = _encoding(path, name, fields, kind, options)
     encoding = ENCODINGS[key]
-    if key == "dat" and start:
-        _check_dat(name, fields, kind)
-        start += 2
-    notes = [] if key == "dat" else ["time counts from the start of the camera"]
-    if key == "evt21 legacy":
-        notes.append("words were read with their halves exchanged (legacy EVT2.1, as the header says or implies)")
     count, spare = divmod(size - start, encoding.word.itemsize)
     if spare:
         notes.append(f"{spare} spare byte{'s were' if spare > 1 else ' was'} ignored at the end: the file may be cut")
@@ -83,17 +88,45 @@ def open_prophesee(path: Path, name: str, options: ReadOptions) -> Stream:
                 state = yield from _blocks(file, encoding, start, count, *window.ticks(unit))
             except OSError as error:
                 raise InputError(f"{name}: cannot be read: {error.strerror}; copy it again") from error
-        notes[known:] = _remarks(key, state)
+        notes[known:] = remarks(key, state)
 
     return Stream(
         format=encoding.name,
         files=(path,),
         unit=unit,
         blocks=blocks,
-        size=_size(fields),
+        size=sensor,
         count=count if key == "dat" else None,
         notes=notes,
     )
+
+
+def read_head(file: BufferedReader, path: Path, name: str, options: ReadOptions) -> Head:
+    """What the beginning of a file says, which may be all that is there yet. Raises InputError."""
+    fields, start = read_header(file, name)
+    file.seek(start)
+    kind = file.read(2)
+    key = _encoding(path, name, fields, kind, options)
+    if key == "dat" and start:
+        _check_dat(name, fields, kind)
+        start += 2
+    notes = [] if key == "dat" else ["time counts from the start of the camera"]
+    if key == "evt21 legacy":
+        notes.append("words were read with their halves exchanged (legacy EVT2.1, as the header says or implies)")
+    return Head(key, start, _size(fields), notes)
+
+
+def has_head(data: bytes) -> bool:
+    """Whether a header, and the two bytes behind it that tell the kind of a DAT, are in the first bytes of a stream."""
+    at = 0
+    while (line := LINE.match(data, at)) and line[1]:
+        at = line.end()
+        if line[0][1:].strip().partition(b" ")[0] == b"end":
+            break
+    else:
+        if UNENDED.match(data, at):
+            return len(data) >= HEADER
+    return len(data) >= at + 2
 
 
 def read_header(file: BufferedReader, name: str) -> tuple[dict[str, str], int]:
@@ -197,7 +230,7 @@ def _dat_start(file: BufferedReader, start: int, count: int, first: int) -> tupl
     return begin, at_begin
 
 
-def _remarks(key: str, state: State) -> list[str]:
+def remarks(key: str, state: State) -> list[str]:
     """What was odd about the words."""
     remarks = []
     if key != "dat" and state.high < 0:

@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from evinr.evaluation import evaluate as evaluate
     from evinr.events import Events as Events
     from evinr.events import InputError as InputError
-    from evinr.fitting import fit as fit
     from evinr.prediction import Prediction as Prediction
     from evinr.prediction import Truth as Truth
     from evinr.prediction import of_reconstruction as of_reconstruction
     from evinr.protocols import PROTOCOLS as PROTOCOLS
+    from evinr.reconstruct import fit as fit
     from evinr.reconstruction import Reconstruction as Reconstruction
     from evinr.reconstruction import Span as Span
     from evinr.simulator.simulate import Sensor as Sensor
@@ -48,7 +48,7 @@ _HOMES = {
     "Truth": "evinr.prediction",
     "evaluate": "evinr.evaluation",
     "events_from_columns": "converters",
-    "fit": "evinr.fitting",
+    "fit": "evinr.reconstruct",
     "load": "evinr.checkpoint",
     "of_reconstruction": "evinr.prediction",
     "read": "converters",

@@ -1,8 +1,8 @@
 """Parameters and optimiser state to and from a folder. The only importer of Orbax (2 s, hence not before it is needed).
 
-A run folder holds `config.json` (what the numbers mean) and `checkpoint/` (the numbers), which is replaced as a whole:
-`checkpoint/orbax` is Orbax's, `checkpoint/manifest.json` has the step and the size of every file, so that a checkpoint that
-was cut short is known as such before anything reads it.
+A run folder holds `config.json` (what the numbers mean) and the numbers: `windows/` (see `heads`), or, where one network
+has the whole span, `checkpoint/`, which is replaced as a whole. There `orbax` is Orbax's, and `manifest.json` has the step
+and the size of every file, so that a checkpoint that was cut short is known as such before anything reads it.
 """
 
 import errno
@@ -17,12 +17,13 @@ import jax
 import numpy as np
 import optax
 
+from evinr import heads
 from evinr.config import FitConfig
 from evinr.events import InputError
 from evinr.files import write_json
 from evinr.fitting import FitState, Snapshot
 from evinr.losses import Terms
-from evinr.reconstruction import Reconstruction, Span
+from evinr.reconstruction import Reconstruction, Span, joined
 
 
 def meaning(reconstruction: Reconstruction) -> dict[str, Any]:
@@ -36,10 +37,10 @@ def meaning(reconstruction: Reconstruction) -> dict[str, Any]:
 
 
 def save_reconstruction(folder: Path, reconstruction: Reconstruction) -> None:
-    """Write a reconstruction to a new folder.
+    """Write a reconstruction to a new folder; values of windows are rounded to float16.
 
     Raises:
-        InputError: the folder exists.
+        InputError: the folder exists; a value is beyond float16.
         OSError: it cannot be written.
     """
     if folder.exists():
@@ -47,20 +48,32 @@ def save_reconstruction(folder: Path, reconstruction: Reconstruction) -> None:
     folder.mkdir(parents=True)
     try:
         write_json(folder / "config.json", meaning(reconstruction))
-        _write(folder, {"params": reconstruction.params}, 0, 1.0)
+        if len(reconstruction.heads):
+            _copy_windows(folder / heads.FOLDER, reconstruction)
+        else:
+            _write(folder, {"params": reconstruction.params}, 0, 1.0)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
 
 
+def _copy_windows(folder: Path, reconstruction: Reconstruction) -> None:
+    windows = reconstruction.heads
+    for number in range(len(windows)):
+        seen = windows.seen(number) if isinstance(windows, heads.Stored) else None
+        heads.save(folder, number, windows[number], reconstruction.config.overlap, seen)
+
+
 def load(folder: Path | str) -> Reconstruction:
-    """Read what `Reconstruction.save` or `evinr fit` wrote.
+    """Read what `Reconstruction.save` or `evinr fit` wrote; of a fit that goes on or was stopped, the windows that are there.
 
     Raises:
-        InputError: no such folder, no run in it, or a checkpoint that is cut short.
+        InputError: no such folder, no run in it, or a checkpoint or windows that are cut short.
     """
     folder = Path(folder)
     about = read_meaning(folder)
+    if (folder / heads.FOLDER).is_dir():
+        return joined(heads.Stored(folder / heads.FOLDER), about["config"], about["height"], about["width"])
     tree, _ = _read(folder, ["params"])
     return Reconstruction(tree["params"], about["config"], about["height"], about["width"], about["span"])
 
@@ -96,7 +109,8 @@ def read_meaning(folder: Path) -> dict[str, Any]:
         about = json.loads((folder / "config.json").read_text())
         if "method" in about:  # baselines' runs, see evinr/cli/baseline_run.py
             raise InputError(f"{folder}: is a run of {about['method']}, which has no other pictures than its frames/")
-        return about | {"config": FitConfig(**about["config"]), "span": Span(*about["span"])}
+        config = FitConfig(**{"windows": "whole"} | about["config"])  # runs of before there were windows do not say
+        return about | {"config": config, "span": Span(*about["span"])}
     except FileNotFoundError:
         raise InputError(f"{folder}: not a run folder, it has no config.json; give one that `evinr fit` made") from None
     except (ValueError, KeyError, TypeError) as error:

@@ -13,6 +13,24 @@ Bayer = Literal["rggb", "bggr", "grbg", "gbrg"]
 class FitConfig:
     """How a recording is fitted. The defaults are one set for every recording; `PAPER` is the original EvINR."""
 
+    # How a recording is cut.
+    windows: Literal["parallel", "sequential", "whole"] = "parallel"
+    """Cut into windows that overlap, many of them fitted at once and joined meanwhile; or one after another, each from the
+    answer of the one before: faster, with less memory, for live use, and less good; or (original) one network for the whole
+    span, every weight by AdamW."""
+    intervals: int = 32
+    """Intervals of a window; of a recording that is shorter than one: 8, 16, 24 or 32, one per 0.05 events a pixel."""
+    overlap: int = 6
+    """Intervals that a window shares with the one before."""
+    batch: int = 8
+    """Windows that are fitted at once by `parallel`."""
+    tie: float = 0.1
+    """Weight of the squared difference from the neighbouring window at shared knots."""
+    iterations: int = 50
+    """Steps of a window that starts from nothing."""
+    warm_iterations: int = 12
+    """Steps of a window that starts from the answer of the one before."""
+
     # The data term.
     knots: int | None = None
     """Intervals between knots, each supervised by one event image. Unset: one per 0.05 events a pixel, 8 to 50."""
@@ -38,6 +56,10 @@ class FitConfig:
     divided by the number of intervals."""
     constancy: float = 0.1
     """Weight of the variance of the frame means over time."""
+    revisions: int = 12
+    """Steps in which a window is revised when the one behind it is known."""
+    ridge: float = 3e-5
+    """Weight of the squared level of every pixel at every knot, without which what no event tells is left to chance."""
     outlier: float = 2.0
     """Event residual beyond which the squared error turns linear (pseudo-Huber), so that hot pixels weigh little; 0: never."""
 
@@ -46,8 +68,8 @@ class FitConfig:
     """Units of a sine layer."""
     depth: int = 1
     """Sine layers between the first one and the basis."""
-    basis: int = 32
-    """Learned functions of time whose combinations the pixels are."""
+    basis: int = 128
+    """Functions of time whose combinations the pixels are."""
     levels: int = 6
     """Resolutions of the output head at most, each a quarter of the one before; 1 (original) is one linear layer."""
     omega: float = 10.0
@@ -78,8 +100,18 @@ class FitConfig:
     """Seed of the network's initial weights, and of the demo's scene and noise."""
 
     def __post_init__(self) -> None:
-        positive = ("contrast_threshold", "hidden", "basis", "levels", "omega", "steps")
-        weights = ("smooth", "still", "constancy", "outlier", "weight_decay")
+        positive = ("contrast_threshold", "hidden", "basis", "levels", "omega", "steps", "iterations", "batch")
+        weights = (
+            "smooth",
+            "still",
+            "constancy",
+            "outlier",
+            "weight_decay",
+            "ridge",
+            "tie",
+            "warm_iterations",
+            "revisions",
+        )
         never_negative = (*weights, "depth", "head_rate", "coarse_gain", "sine_rate", "seed")
         for name in positive:
             if not 0 < getattr(self, name) < float("inf"):
@@ -89,14 +121,32 @@ class FitConfig:
                 raise ValueError(f"{name} is {getattr(self, name)}, and must be 0 or more and finite")
         if self.knots is not None and self.knots < 2:
             raise ValueError(f"knots is {self.knots}: a fit needs two intervals or more")
+        if self.intervals not in LENGTHS:
+            raise ValueError(f"intervals is {self.intervals}, and must be one of {', '.join(map(str, LENGTHS))}")
+        if not 1 <= self.overlap <= self.intervals // 2:
+            raise ValueError(f"overlap is {self.overlap}, and must be 1 to half of the {self.intervals} intervals")
+        others = _OF_WINDOWS if self.windows == "whole" else _OF_THE_WHOLE
+        for name in others:
+            if getattr(self, name) != type(self).__dataclass_fields__[name].default:
+                where = "sequential or parallel" if self.windows == "whole" else "whole"
+                raise ValueError(f"{name} has no effect with windows {self.windows}: pass it with windows {where}")
         if not 0 <= self.warmup < 1:
             raise ValueError(f"warmup is {self.warmup}, and must be a part of the steps, from 0 to below 1")
 
+
+LENGTHS = (8, 16, 24, 32)
+"""Intervals that a window may have: few lengths, so that few programs are compiled."""
+_OF_WINDOWS = ("intervals", "overlap", "batch", "tie", "iterations", "warm_iterations", "revisions", "ridge")
+_OF_THE_WHOLE = (
+    "knots", "supervision", "scale_free", "colour", "variation", "levels", "zero_head", "steps", "head_rate", "coarse_gain",
+    "sine_rate", "warmup", "decay", "weight_decay", "coarse_to_fine",
+)  # fmt: skip
 
 DEFAULT = FitConfig()
 
 PAPER = replace(
     DEFAULT,
+    windows="whole",
     knots=50,
     supervision="midpoints",
     contrast_threshold=1.0,

@@ -15,8 +15,8 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Float32
 
-from evinr import bayer, knots, siren
-from evinr.config import DEFAULT, FitConfig
+from evinr import knots, siren
+from evinr.config import FitConfig
 from evinr.events import Events, InputError
 from evinr.losses import Terms, Weights, objective
 from evinr.reconstruction import Reconstruction, Span
@@ -59,25 +59,6 @@ class Snapshot(NamedTuple):
     """The terms of every step since the last snapshot, each of shape (steps,)."""
 
 
-def fit(
-    events: Events, config: FitConfig = DEFAULT, *, span: Span | None = None, budget: float | None = None
-) -> Reconstruction:
-    """Fit the network to a recording.
-
-    Args:
-        events: the recording; see `Events` for units.
-        config: how to fit it.
-        span: seconds to fit, in the events' clock; unset, all of it.
-        budget: seconds after which the schedule is at its end, compilation included; unset, `config.steps` steps.
-
-    Raises:
-        InputError: no events in the span, or fewer than knots.
-    """
-    events, span = window(events, config, span)
-    *_, last = snapshots(events, span, config, plan=deadline(config, budget))
-    return reconstruction(last, events, span, config)
-
-
 def window(events: Events, config: FitConfig, span: Span | None = None) -> tuple[Events, Span]:
     """The events to fit, and the seconds they are fitted on.
 
@@ -105,7 +86,7 @@ def target(events: Events, span: Span, config: FitConfig, refinement: int = 1) -
     count *= refinement
     cuts = (knots.edges if config.supervision == "edges" else knots.midpoints)(events, count)
     used = cuts.first if config.supervision == "edges" else cuts.first[:-1]  # the original never uses its last chunk
-    images = planes(knots.event_images(events, used), config)
+    images = knots.planes(knots.event_images(events, used), config)
     times = span.normalise(cuts.times).astype(np.float32)
     if not config.scale_free:
         return Target(times, images * np.float32(config.contrast_threshold), 1.0, Weights(config.smooth, config.still))
@@ -115,25 +96,6 @@ def target(events: Events, span: Span, config: FitConfig, refinement: int = 1) -
     # Clipped, so that a hot pixel does not set the rate of all others.
     amplitude = max(float(np.minimum(size, np.percentile(size, 99)).mean()), 1e-3)
     return Target(times, images, amplitude, Weights(config.smooth / len(images), config.still / len(images)))
-
-
-def planes(images: Float32[np.ndarray, "n h w"], config: FitConfig) -> Float32[np.ndarray, "n planes hh ww"]:
-    """Images of the sensor as the planes that are fitted; a mosaic with an odd side is padded by one row or column."""
-    height, width = images.shape[1:]
-    least = 2 if config.bayer is None else 4  # smoothness needs neighbours
-    if min(height, width) < least:
-        raise InputError(
-            f"a {width} x {height} sensor is too small: a fit needs {least} x {least}; check --height and --width"
-        )
-    if config.bayer is None:
-        return images[:, None]
-    if config.colour == "planes":
-        if height % 2 or width % 2:
-            raise InputError(
-                f"a {width} x {height} sensor has no whole Bayer cells: pass --colour mosaic, which pads it"
-            )
-        return bayer.rgb_planes(images, config.bayer)
-    return bayer.phases(np.pad(images, ((0, 0), (0, height % 2), (0, width % 2))))
 
 
 def deadline(config: FitConfig, budget: float | None, clock: Callable[[], float] = time.monotonic) -> Plan:

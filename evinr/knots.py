@@ -5,6 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float32, Float64, Int
 
+from evinr import bayer
+from evinr.config import FitConfig
 from evinr.events import Events, InputError
 
 EVENTS_PER_PIXEL = 0.05
@@ -73,6 +75,25 @@ def event_images(events: Events, first: Int[np.ndarray, " n_plus_1"]) -> Float32
         pixel = events.y[start:end].astype(np.int64) * width + events.x[start:end]
         image[:] = np.bincount(pixel, weights=events.p[start:end], minlength=height * width)
     return images.reshape(-1, height, width)
+
+
+def planes(images: Float32[np.ndarray, "n h w"], config: FitConfig) -> Float32[np.ndarray, "n planes hh ww"]:
+    """Images of the sensor as the planes that are fitted; a mosaic with an odd side is padded by one row or column."""
+    height, width = images.shape[1:]
+    least = 2 if config.bayer is None else 4  # smoothness needs neighbours
+    if min(height, width) < least:
+        raise InputError(
+            f"a {width} x {height} sensor is too small: a fit needs {least} x {least}; check --height and --width"
+        )
+    if config.bayer is None:
+        return images[:, None]
+    if config.colour == "planes":
+        if height % 2 or width % 2:
+            raise InputError(
+                f"a {width} x {height} sensor has no whole Bayer cells: pass --colour mosaic, which pads it"
+            )
+        return bayer.rgb_planes(images, config.bayer)
+    return bayer.phases(np.pad(images, ((0, 0), (0, height % 2), (0, width % 2))))
 
 
 def require(events: Events, needed: int, asked: int) -> None:

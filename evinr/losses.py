@@ -56,10 +56,15 @@ def _variation(images: Images, config: FitConfig) -> Scalar:
         total = _length(down[..., :-1], right[..., :-1, :])
     if config.bayer is None or config.colour == "planes":
         return total
-    left, right = _green_diagonals(images, config.bayer)
     if config.variation == "anisotropic":
+        left, right = _green_diagonals(images, config.bayer)
         return total + jnp.abs(left).mean() + jnp.abs(right).mean()
-    return total + _length(left, right)
+    return total + green_variation(images, config.bayer)
+
+
+def green_variation(images: Images, order: Bayer) -> Scalar:
+    """The isotropic variation between the two greens of a mosaic, which lie diagonally to each other."""
+    return _length(*_green_diagonals(images, order))
 
 
 def _length(first: Array, second: Array) -> Scalar:

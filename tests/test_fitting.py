@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 from evinr.config import DEFAULT, PAPER, FitConfig
 from evinr.events import Events, InputError
-from evinr.fitting import CHUNK, Snapshot, deadline, fit, planes, schedule, snapshots, target, window
+from evinr.fitting import CHUNK, Snapshot, deadline, schedule, snapshots, target, window
+from evinr.knots import planes
+from evinr.reconstruct import fit
 from evinr.reconstruction import Reconstruction, Span
 
 TINY = replace(DEFAULT, knots=8, hidden=8, basis=4, steps=6)

@@ -9,7 +9,8 @@ import pytest
 from evinr import siren
 from evinr.config import DEFAULT, FitConfig
 
-SMALL = replace(DEFAULT, hidden=8, depth=2, basis=5, omega=3.0, zero_head=False, precision="float64")
+WHOLE = replace(DEFAULT, windows="whole")
+SMALL = replace(WHOLE, hidden=8, depth=2, basis=5, omega=3.0, zero_head=False, precision="float64")
 TIMES = np.linspace(-1, 1, 7)
 
 
@@ -89,7 +90,7 @@ def test_upsampling_keeps_a_ramp_between_the_outermost_centres(down: float, righ
     np.testing.assert_allclose(fine[2:18, 2:22], ramp[2:18, 2:22], rtol=1e-5, atol=1e-4)
 
 
-@pytest.mark.parametrize("config", [DEFAULT, replace(DEFAULT, levels=1)])
+@pytest.mark.parametrize("config", [WHOLE, replace(WHOLE, levels=1)])
 def test_a_zero_head_gives_a_flat_zero_image(config: FitConfig):
     assert not answer(replace(config, hidden=8, zero_head=True), 2, 20, 17).any()
     assert answer(replace(config, hidden=8, zero_head=False), 2, 20, 17).std() > 0
@@ -155,3 +156,46 @@ def test_precisions_give_close_answers(precision, tolerance: float):
     assert 0 < error < tolerance
     if precision == "bfloat16":
         assert error > 1e-4, "nothing was rounded"
+
+
+WINDOW = replace(DEFAULT, hidden=128, depth=1, basis=128, omega=10.0)
+
+
+@pytest.mark.parametrize("knots", [9, 17, 25, 33])
+def test_cardinal_functions_are_one_at_their_knot_and_together_everywhere(knots: int):
+    window = siren.cardinal(WINDOW, knots)
+    at_knots = siren.cardinal_functions(window, np.arange(float(knots)))
+    np.testing.assert_allclose(at_knots, np.eye(knots), rtol=0, atol=1e-9)
+    between = siren.cardinal_functions(window, np.linspace(0, knots - 1, 500))
+    np.testing.assert_allclose(between.sum(1), 1, rtol=0, atol=1e-9)
+    assert np.abs(between).sum(1).max() < 4, "what noise at the knots becomes between them at most"
+
+
+def test_cardinal_functions_are_heads_on_the_sine_layers():
+    window = siren.cardinal(SMALL, 5)
+    params = weights(SMALL, 1, 1, 1)
+    u = np.array([0.0, 1.3, 4.0])
+    features = (u[:, None] - 2) / 12
+    for layer in range(SMALL.depth + 2):
+        matrix = params[f"sine_{layer}"]
+        features = np.sin(SMALL.omega * (features @ matrix[:-1] + matrix[-1]))
+    expected = np.concatenate([features, np.ones((3, 1))], 1) @ window.mix
+    np.testing.assert_allclose(
+        siren.cardinal_functions(window, u), expected, rtol=0, atol=1e-12 * abs(window.mix).max()
+    )
+
+
+def test_cardinal_slopes_are_derivatives():
+    window, u, step = siren.cardinal(WINDOW, 17), np.linspace(0, 16, 2 * siren.POINTS + 3), 1e-6
+    differences = siren.cardinal_functions(window, u + step) - siren.cardinal_functions(window, u - step)
+    np.testing.assert_allclose(siren.cardinal_slopes(window, u), differences / (2 * step), rtol=0, atol=1e-7)
+
+
+def test_cardinal_functions_are_made_once_for_the_same_sine_layers():
+    first = siren.cardinal(WINDOW, 9)
+    assert siren.cardinal(replace(WINDOW, precision="float64", smooth=2.0, bayer="rggb"), 9) is first
+    changes = ({"seed": 1}, {"omega": 9.0}, {"hidden": 100}, {"depth": 2}, {"basis": 100})
+    for change in changes:
+        other = siren.cardinal(replace(WINDOW, **change), 9)
+        u = np.array([0.5])
+        assert abs(siren.cardinal_functions(other, u) - siren.cardinal_functions(first, u)).max() > 1e-3, change

@@ -41,7 +41,8 @@ class Fit:
     """Turn a recording into a continuous-time intensity video."""
 
     source: Annotated[str, tyro.conf.Positional] = tyro.MISSING
-    """Recording: a file or folder of any known format; or `demo`: a simulated scene with known truth."""
+    """Recording: a file or folder of any known format; or `demo`: a simulated scene with known truth; or `-`: what comes
+    through a pipe (with --format text, npy, evt2, evt21, evt3 or dat)."""
     preset: Literal["default", "paper"] = "default"
     """Defaults of the options below: ours, or those of the original EvINR."""
     out: Path = Path("runs")
@@ -54,10 +55,16 @@ class Fit:
     """Replace the run if it exists."""
     budget: Seconds | None = None
     """End the schedule within this time (`10s`, `2m`), compilation included, with fewer steps if need be."""
+    window_budget: Seconds | None = None
+    """The same for every window (`0.05s`), for live use: the picture is better the longer."""
+    follow: Seconds | None = None
+    """Read a file that grows, until nothing came for this long."""
+    when_late: Literal["wait", "drop"] = "wait"
+    """With `-` or --follow, when fitting does not keep up: let the writer wait, or drop the oldest events and say so."""
     wandb: bool = False
     """Log to Weights & Biases, in the mode it is set up for (WANDB_MODE=offline works without an account)."""
-    frames: int = 120
-    """Frames of video.mp4, evenly over the span."""
+    frames: int | None = None
+    """Frames of video.mp4, evenly over the span; unset, 120, or as many as make it play at the recording's own pace."""
     fps: float = 30.0
     """Frames per second at which video.mp4 is played."""
     read: ReadOptions = field(default_factory=ReadOptions)
@@ -65,8 +72,21 @@ class Fit:
     tone: ToneMap = field(default_factory=ToneMap)
 
     def __post_init__(self) -> None:
-        if self.frames < 1 or not 0 < self.fps < float("inf"):
+        if (self.frames is not None and self.frames < 1) or not 0 < self.fps < float("inf"):
             raise ValueError(f"frames is {self.frames} and fps {self.fps}: both must be above 0")
+        if self.budget is not None and self.window_budget is not None:
+            raise ValueError("budget and window_budget: give one of them")
+        if self.fit.windows == "whole" and (self.is_live or self.window_budget is not None):
+            raise ValueError(
+                "windows whole needs all of a recording, and knows no window_budget: pass windows sequential"
+            )
+        if self.is_live and (self.budget is not None or self.resume):
+            raise ValueError("what comes in live has no known end, and does not come again: no budget, no resume")
+
+    @property
+    def is_live(self) -> bool:
+        """Whether the recording is still coming."""
+        return self.source == "-" or self.follow is not None
 
 
 @dataclass(frozen=True)

@@ -1,165 +1,30 @@
-"""`evinr fit`: where a fit meets the clock, the console and Weights & Biases."""
+"""`evinr fit`: which folder, which recording, and in windows or as a whole."""
 
-import json
-import resource
 import shlex
-import signal
-import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 from rich.console import Console
 
-from evinr import checkpoint, report
-from evinr.cli import outputs, run_folder, source
+from evinr import devices
+from evinr.cli import fit_whole, fit_windows, passing, run_folder, source
 from evinr.cli.commands import Fit
-from evinr.events import Events, InputError
-from evinr.files import write_json
-from evinr.fitting import Snapshot, deadline, reconstruction, snapshots, target, window
-from evinr.reconstruction import Reconstruction, Span
-
-SAVE_EVERY = 30.0
-"""Seconds between checkpoints while a fit goes on: what a machine that dies can lose."""
-
-Log = Callable[[dict[str, Any]], None]
-"""Takes the numbers of one step, `step` among them."""
 
 
 def run(command: Fit, argv: Sequence[str]) -> int:
     """Fit, write the run folder, and say where things are. `argv` is how the command was given."""
     console = Console(highlight=False, soft_wrap=True, markup=False)
+    devices.compilation_cache()
     folder = run_folder.choose(command)
     again = ["evinr", *(word for word in argv if word != "--overwrite"), *["--resume"] * (not command.resume)]
+    if command.fit.windows != "whole":
+        return fit_windows.fitted(command, shlex.join(again), console, folder, passing.opened(command, console))
     given = source.read(command.source, command.read, command.fit.seed, console)
     return fitted(command, shlex.join(again), console, folder, given)
 
 
 def fitted(command: Fit, again: str, console: Console, folder: Path, given: source.Source) -> int:
-    """Fit a source that was read into a folder that `run_folder.choose` chose; `again` is how to go on if stopped."""
-    try:
-        events, span = window(given.events, command.fit, given.asked)
-        intervals = len(target(events, span, command.fit).images)
-    except InputError as error:
-        raise InputError(f"{command.source}: {error}") from None
-    source.tell(console, given, events, span, intervals)
-    empty = Reconstruction({}, command.fit, events.height, events.width, span)
-    about = checkpoint.meaning(empty) | {"tone": asdict(command.tone), "read": asdict(command.read)} | given.about
-    start = run_folder.resumed(folder, about) if command.resume else None
-    done = start is not None and start.progress >= 1
-    if start and done and outputs.exist(folder):
-        console.print(f"{folder} is finished, at step {start.step}: nothing to resume")
-        return 0
-    with run_folder.opened(folder, command), _wandb(command, folder, about) as log, _stop_signals(console) as stop:
-        if start is None:
-            write_json(folder / "config.json", about)
-        last = start if start and done else _fit(command, console, folder, events, span, start, log, stop)
-        if last.progress < 1:
-            console.print(f"stopped at step {last.step} and saved; to go on: {again}")
-            return 130
-        outputs.write(command, console, folder, given, reconstruction(last, events, span, command.fit))
-    console.print(f"video    {folder / 'video.mp4'}\npreview  {folder / 'preview.png'}")
-    ask = shlex.join(["evinr", "render", str(folder), "--times", f"{(span.start + span.end) / 2:.4f}"])
-    console.print(f"ask it   {ask}   ({span.start:.6f} to {span.end:.6f} s)")
-    return 0
-
-
-def _fit(
-    command: Fit,
-    console: Console,
-    folder: Path,
-    events: Events,
-    span: Span,
-    start: Snapshot | None,
-    log: Log,
-    stop: list[int],
-) -> Snapshot:
-    """Run the fit; the last snapshot, saved. Its progress is below 1 if a signal stopped it."""
-    begin = saved = tick = time.monotonic()
-    last, step = start, start.step if start else 0
-    plan = deadline(command.fit, command.budget)
-    bar = report.bar(console, "{task.fields[loss]}  {task.fields[speed]}, left")
-    with run_folder.metrics(folder, start) as metrics, bar:
-        task = bar.add_task("compiling", total=1.0, speed="", loss="")
-        bar.update(task, completed=start.progress if start else 0.0)
-        for last in snapshots(events, span, command.fit, plan=plan, start=start):
-            now = time.monotonic()
-            rows = _rows(step, last)
-            rows[-1] |= {"seconds": round(now - begin, 3), "memory_mb": round(_peak_mb())}
-            if not np.isfinite(rows[-1]["total"]):
-                raise InputError(f"{command.source}: the fit diverged by step {last.step}; pass lower rates or weights")
-            metrics.write("".join(json.dumps(row) + "\n" for row in rows))
-            metrics.flush()
-            for row in rows:
-                log(row)
-            speed, loss = f"{len(rows) / (now - tick):.0f} steps/s", f"loss {rows[-1]['total']:.5f}"
-            bar.update(task, completed=last.progress, description=f"step {last.step}", speed=speed, loss=loss)
-            step, tick = last.step, now
-            if stop:
-                break
-            if now - saved > SAVE_EVERY:
-                checkpoint.save_state(folder, last)
-                saved = time.monotonic()
-    assert last is not None  # a plan takes one step or more
-    if not stop:
-        last = last._replace(progress=1.0)  # a schedule that its budget ended is at its end, too
-    console.print(f"  {last.step} steps in {time.monotonic() - begin:.2f} s, peak memory {_peak_mb():.0f} MB")
-    checkpoint.save_state(folder, last)
-    return last
-
-
-def _rows(step: int, snapshot: Snapshot) -> list[dict[str, Any]]:
-    """The numbers of every step after `step`."""
-    terms = snapshot.terms._asdict()
-    return [
-        {"step": step + 1 + i} | {name: float(values[i]) for name, values in terms.items()}
-        for i in range(snapshot.step - step)
-    ]
-
-
-@contextmanager
-def _stop_signals(console: Console) -> Iterator[list[int]]:
-    """Ctrl-C and SIGTERM, seen between chunks: raised inside one they would lose the state that it took over."""
-    seen: list[int] = []
-
-    def note(number: int, _: object) -> None:
-        if seen:
-            raise KeyboardInterrupt
-        seen.append(number)
-        console.print("stopping as soon as this is saved; once more to stop at once")
-
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield seen
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-@contextmanager
-def _wandb(command: Fit, folder: Path, about: dict[str, Any]) -> Iterator[Log]:
-    """Where steps are logged to: Weights & Biases, with the pictures at the end, or nowhere."""
-    if not command.wandb:
-        yield lambda row: None
-        return
-    import wandb
-
-    try:
-        session = wandb.init(project="evinr", name=folder.name, config=about)
-    except wandb.Error as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"--wandb: {reason}; run `wandb login`, or set WANDB_MODE=offline") from None
-    with session:
-        yield lambda row: session.log({name: value for name, value in row.items() if name != "step"}, step=row["step"])
-        if (folder / "preview.png").exists():
-            pictures = {"preview": wandb.Image(str(folder / "preview.png"))}
-            session.log(pictures | {"video": wandb.Video(str(folder / "video.mp4"), format="mp4")})
-
-
-def _peak_mb() -> float:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
+    """Fit a recording in memory into a folder that `run_folder.choose` chose; `again` is how to go on if stopped."""
+    if command.fit.windows == "whole":
+        return fit_whole.fitted(command, again, console, folder, given)
+    return fit_windows.fitted(command, again, console, folder, passing.held(given))

@@ -27,15 +27,20 @@ def exist(folder: Path) -> bool:
 
 def write(command: Fit, console: Console, folder: Path, source: Source, result: Reconstruction) -> None:
     """`loss.png`, `video.mp4` and `preview.png`, and the scores where truth is known."""
-    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    terms = {name: [row[name] for row in rows] for name in ("total", "events", "variation", "still", "constancy")}
-    report.loss_curve(folder / "loss.png", [row["step"] for row in rows], terms)
-    times = np.linspace(*result.span, command.frames)
+    loss_picture(folder)
+    times = np.linspace(*result.span, command.frames or 120)
     with report.progress(console, "video", len(times)) as advance:
         report.video(folder / "video.mp4", render.pictures(result, times, command.tone), command.fps, advance)
     _contact_sheet(folder / "preview.png", source, result, command.tone)
     if source.truth is not None:
-        _tell_scores(console, source, result)
+        tell_scores(console, source, result)
+
+
+def loss_picture(folder: Path) -> None:
+    """`loss.png`: all terms over the steps, those of windows one after another."""
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    terms = {name: [row[name] for row in rows] for name in ("total", "events", "variation", "still", "constancy")}
+    report.loss_curve(folder / "loss.png", [row["step"] for row in rows], terms)
 
 
 def _contact_sheet(path: Path, source: Source, result: Reconstruction, tone: ToneMap) -> None:
@@ -57,7 +62,8 @@ def _contact_sheet(path: Path, source: Source, result: Reconstruction, tone: Ton
     report.contact_sheet(path, times.tolist(), [events, ours, *beside])
 
 
-def _tell_scores(console: Console, source: Source, result: Reconstruction) -> None:
+def tell_scores(console: Console, source: Source, result: Reconstruction) -> None:
+    """Scores against the truth of a simulated recording."""
     from evinr.evaluation import evaluate  # 0.5 s of libraries, for the demo only
 
     known = truth(source)

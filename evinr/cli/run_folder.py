@@ -3,17 +3,16 @@
 import json
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
-from evinr import checkpoint
+from evinr import checkpoint, heads
 from evinr.cli import source
 from evinr.cli.commands import Fit
 from evinr.events import InputError
 from evinr.files import parents, resolved, whole
-from evinr.fitting import Snapshot
 
 UNREADABLE = "[]*?"
 """Orbax takes paths with these for patterns, and finds nothing."""
@@ -50,12 +49,8 @@ def choose(command: Fit) -> Path:
     return folder
 
 
-def resumed(folder: Path, about: dict[str, Any]) -> Snapshot:
-    """The snapshot to go on from.
-
-    Raises:
-        InputError: the run is of another source or other settings than `about`; or its checkpoint cannot be read.
-    """
+def require_same(folder: Path, about: dict[str, Any]) -> None:
+    """Raises InputError where a run is of another source or other settings than `about`."""
     checkpoint.read_meaning(folder)
     before = json.loads((folder / "config.json").read_text())
     now = json.loads(json.dumps(about))
@@ -66,7 +61,11 @@ def resumed(folder: Path, about: dict[str, Any]) -> Snapshot:
             if (old := before.get(part, {}).get(name)) != value:
                 what = f"{name} was {old} and is now {value}"
                 raise InputError(f"{folder}: {what}; give the same options, or start anew with --overwrite")
-    return checkpoint.load_state(folder)
+
+
+def has_numbers(folder: Path) -> bool:
+    """Whether there is something to go on from."""
+    return (folder / "checkpoint").exists() or heads.done(folder / heads.FOLDER) > 0
 
 
 @contextmanager
@@ -86,7 +85,7 @@ def opened(folder: Path, command: Fit) -> Iterator[None]:
         try:
             yield
         except BaseException:
-            if not (folder / "checkpoint").exists():
+            if not has_numbers(folder):
                 shutil.rmtree(folder, ignore_errors=True)
                 if replaced.exists():
                     replaced.rename(folder)
@@ -97,14 +96,13 @@ def opened(folder: Path, command: Fit) -> Iterator[None]:
 
 
 @contextmanager
-def metrics(folder: Path, start: Snapshot | None) -> Iterator[TextIO]:
-    """`metrics.jsonl` to append to; when resuming, without the steps that will be taken again."""
+def metrics(folder: Path, kept: Callable[[dict[str, Any]], bool] | None) -> Iterator[TextIO]:
+    """`metrics.jsonl` to append to; when resuming, with those rows that are `kept`, without the steps taken again."""
     path = folder / "metrics.jsonl"
-    if start is not None and path.exists():
+    if kept is not None and path.exists():
         lines = path.read_text().splitlines(keepends=True)
         # The last line may be cut where a machine died while writing it.
-        kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= start.step]
         with whole(path) as partial:
-            partial.write_text("".join(kept))
-    with path.open("a" if start else "w") as file:
+            partial.write_text("".join(line for line in lines if line.endswith("\n") and kept(json.loads(line))))
+    with path.open("w" if kept is None else "a") as file:
         yield file

@@ -15,6 +15,7 @@ from rich.markup import escape
 import converters
 from converters import Frames, ReadOptions
 from converters.pictures import to_gray
+from converters.stream import Layout
 from evinr import bayer
 from evinr.cli import linear_frames
 from evinr.cli.linear_frames import Light
@@ -74,9 +75,8 @@ def read(source: str, options: ReadOptions, seed: int, console: Console) -> Sour
             kind = stream.frames[0]
             hdr = linear_frames.is_high_range(kind)
             if kind.layout not in ("gray", "rgb"):
-                colour = bayer.demosaic(frames.images.astype(np.float64), kind.layout)
-                frames = frames._replace(images=np.rint(colour @ LUMA).astype(np.uint8))
                 assumptions += (f"its frames are {kind.layout} mosaics, taken as the gray of their colours",)
+            frames = as_gray(frames, kind.layout)
         sha256 = converters.fingerprint(stream)
     start, end = options.t_start, options.t_end
     asked = None
@@ -86,6 +86,14 @@ def read(source: str, options: ReadOptions, seed: int, console: Console) -> Sour
     about |= {"origin_ns": origin, "assumptions": list(assumptions)}
     about |= {"version": version("evinr")}
     return Source(events, asked, frames, None, begin, end is not None, hdr, about, light)
+
+
+def as_gray(frames: Frames, layout: Layout) -> Frames:
+    """Frames that may be mosaics as the gray of their colours."""
+    if layout in ("gray", "rgb"):
+        return frames
+    colour = bayer.demosaic(frames.images.astype(np.float64), layout)
+    return frames._replace(images=np.rint(colour @ LUMA).astype(np.uint8))
 
 
 def name_of(source: str) -> str:

@@ -1,19 +1,30 @@
-"""Random recordings of any length in the formats that are measured, written block by block."""
+"""Recordings of any length in the formats that are measured, written block by block: random, or of a scene that returns."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import h5py
 import numpy as np
 
+from evinr.events import Events
+from evinr.simulator import demo
+from evinr.simulator.sensor import SENSORS
+from evinr.simulator.simulate import simulate
+
 WIDTH, HEIGHT, RATE = 640, 480, 2_000_000
 """Sensor, and events a second."""
 MESSAGE = 2000
 """Events in a message of a bag."""
+SWAY, LOOKS = 0.03, 120
+"""Seconds of the demo's scene that a lap goes through, forth and back, and looks on the way: it moves 0.2 pixels
+between two of them, on average, on 640 x 480."""
+
+Block = tuple[np.ndarray, ...]
+"""Columns t (ns, whole us), x, y, p (0/1)."""
 
 
-def events(count: int, seed: int = 0) -> Iterator[tuple[np.ndarray, ...]]:
-    """Blocks of t (ns, whole us), x, y, p (0/1): uniform in space, as in time."""
+def events(count: int, seed: int = 0) -> Iterator[Block]:
+    """Blocks of events that are uniform in space, as in time."""
     rng = np.random.default_rng(seed)
     start = 0
     for first in range(0, count, 2**18):
@@ -21,6 +32,35 @@ def events(count: int, seed: int = 0) -> Iterator[tuple[np.ndarray, ...]]:
         t = start + np.sort(rng.integers(0, n * 10**6 // RATE, n)) * 1000
         start = int(t[-1])
         yield t, rng.integers(0, WIDTH, n), rng.integers(0, HEIGHT, n), rng.integers(0, 2, n)
+
+
+def lap(height: int, width: int, seed: int = 0) -> Events:
+    """A scene of moving edges that goes forth and back in one second and ends as it began, seen by a sensor without faults.
+
+    Rising and falling events cancel at every pixel, so that laps may follow each other for ever.
+    """
+    view = demo.scene(height, width, seed)
+    looks = [view(SWAY * (1 - np.cos(np.pi * k / LOOKS)) / 2) for k in range(LOOKS + 1)]
+    looks += looks[-2::-1]
+
+    def seen(t: float) -> np.ndarray:
+        # From gray: were it from the first look, all pixels would fire at once whenever they see that again.
+        return looks[round(t * 2 * LOOKS) % (2 * LOOKS)] if t > 0 else np.zeros((height, width))
+
+    # The first lap brings every pixel's memory to where each later one leaves it again.
+    whole = simulate(seen, np.arange(4 * LOOKS + 1) / 2 / LOOKS, SENSORS["clean"])
+    second = whole.part(np.searchsorted(whole.t, 1.0, "right"), whole.count)
+    return second._replace(t=second.t - 1)
+
+
+def laps(once: Events, count: int, rate: float) -> Iterator[Block]:
+    """Blocks of `count` events, `rate` a second: one lap after another, as fast as the rate asks."""
+    t = np.rint(once.t * once.count / rate * 1e6).astype(np.int64) * 1000
+    columns = once.x.astype(np.int64), once.y.astype(np.int64), (once.p > 0).astype(np.int64)
+    period = round(once.count / rate * 1e6) * 1000
+    for number, first in enumerate(range(0, count, once.count)):
+        n = min(once.count, count - first)
+        yield t[:n] + number * period, *(column[:n] for column in columns)
 
 
 def text(path: Path, count: int) -> Path:
@@ -131,11 +171,16 @@ def evt3_rows(path: Path, count: int) -> Path:
 
 
 def evt2(path: Path, count: int) -> Path:
+    """Prophesee EVT2 of random events."""
+    return evt2_of(path, events(count), HEIGHT, WIDTH)
+
+
+def evt2_of(path: Path, blocks: Iterable[Block], height: int, width: int) -> Path:
     """Prophesee EVT2: a word for each event, TIME_HIGH where it changes."""
     with path.open("wb") as file:
-        file.write(f"% format EVT2;height={HEIGHT};width={WIDTH}\n% end\n".encode())
+        file.write(f"% format EVT2;height={height};width={width}\n% end\n".encode())
         before = -1
-        for t, x, y, p in events(count):
+        for t, x, y, p in blocks:
             microseconds = t // 1000
             high = microseconds >> 6
             words = np.stack([8 << 28 | high, p << 28 | (microseconds & 63) << 22 | x << 11 | y], 1).astype("<u4")

@@ -18,7 +18,7 @@ import tyro
 
 from converters import ReadOptions, read
 from evinr.config import DEFAULT, FitConfig
-from evinr.fitting import fit
+from evinr.reconstruct import fit
 from experiments.benchmarks.fresh import fresh, start_backend
 from experiments.benchmarks.machine import RESULTS, save
 

@@ -18,7 +18,8 @@ import tyro
 from converters import Frames, read
 from evinr import siren
 from evinr.config import DEFAULT, PAPER, FitConfig
-from evinr.fitting import CHUNK, fit, initial, schedule, steps, target, window
+from evinr.fitting import CHUNK, initial, schedule, steps, target, window
+from evinr.reconstruct import fit
 from experiments.benchmarks.design_score import Scores, score
 from experiments.benchmarks.fresh import fresh, start_backend
 from experiments.benchmarks.machine import RESULTS, save

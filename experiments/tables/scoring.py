@@ -8,7 +8,7 @@ import numpy as np
 from evinr.config import FitConfig
 from evinr.evaluation import FIRST_HAS_NONE, evaluate
 from evinr.events import InputError
-from evinr.fitting import fit
+from evinr.reconstruct import fit
 from evinr.matching import alone
 from evinr.metrics.confidence import mean_with_interval
 from evinr.metrics.lpips import Lpips

@@ -1,0 +1,171 @@
+"""`evinr fit` in windows: where it meets the clock and the console, and what it leaves of each as soon as it is fitted."""
+
+import json
+import shlex
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from rich.console import Console
+from rich.progress import Progress as Bar
+
+from evinr import checkpoint, flicker, heads, pacing, report
+from evinr.cli import run_folder, sheet
+from evinr.cli.commands import Fit
+from evinr.cli.passing import Passing
+from evinr.cli.running import Log, peak_mb, stop_signals, wandb_log
+from evinr.events import InputError
+from evinr.files import write_json
+from evinr.flicker import Flicker
+from evinr.heads import Head
+from evinr.joining import Allow, Answer, Look, all_wanted
+from evinr.joining import fitted as fitted_windows
+from evinr.reconstruction import Reconstruction, Span
+from evinr.windows import Window, windows
+
+
+class Outcome(NamedTuple):
+    """What a fit came to."""
+
+    finished: bool
+    """Not if a signal stopped it."""
+    windows: int
+    flicker: Flicker
+
+
+def fitted(command: Fit, again: str, console: Console, folder: Path, given: Passing) -> int:
+    """Fit what passes by into a folder that `run_folder.choose` chose; `again` is how to go on if stopped."""
+    tell(console, given)
+    span = Span(0.0, 0.0) if given.known is None else given.known.span
+    empty = Reconstruction({}, command.fit, given.height, given.width, span)
+    about = checkpoint.meaning(empty) | {"tone": asdict(command.tone), "read": asdict(command.read)} | given.about
+    if command.resume:
+        run_folder.require_same(folder, about)
+    with run_folder.opened(folder, command), wandb_log(command, folder, about) as log, stop_signals(console) as stop:
+        if not command.resume:
+            write_json(folder / "config.json", about)
+        seen = sheet.Seen()
+        outcome = _fit(command, console, folder, given, seen, log, stop)
+        if not outcome.finished and not command.is_live:
+            console.print(f"stopped after {outcome.windows} windows, all saved; to go on: {again}")
+            return 130
+        result = checkpoint.load(folder)
+        said = list(given.conclude())
+        write_json(folder / "config.json", about | {"assumptions": said, "span": list(result.span)})
+        for sentence in said if command.is_live else ():
+            console.print(f"  {sentence}")
+        _tell_flicker(console, outcome.flicker)
+        sheet.write(command, console, folder, given, result, seen)
+    console.print(f"video    {folder / 'video.mp4'}\npreview  {folder / 'preview.png'}")
+    ask = shlex.join(["evinr", "render", str(folder), "--times", f"{(result.span.start + result.span.end) / 2:.4f}"])
+    console.print(f"ask it   {ask}   ({result.span.start:.6f} to {result.span.end:.6f} s)")
+    return 0
+
+
+def tell(console: Console, given: Passing) -> None:
+    """Say what was found, and what was assumed."""
+    console.print(f"{given.about['source']}: {given.about['format']}, {given.width} x {given.height}")
+    for assumption in given.about["assumptions"]:
+        console.print(f"  {assumption}")
+    if given.known is not None:
+        count, (start, end), rising = given.known
+        seconds = max(end - start, 1e-9)
+        console.print(
+            f"  {count} events from {start:.6f} to {end:.6f} s ({seconds:.4g} s), "
+            f"{count / seconds:,.0f} a second, {rising / count:.0%} of them rising"
+        )
+
+
+def _fit(
+    command: Fit, console: Console, folder: Path, given: Passing, seen: sheet.Seen, log: Log, stop: list[int]
+) -> Outcome:
+    """Fit window by window, each saved when it is done."""
+    kept = folder / heads.FOLDER
+    number = heads.done(kept) if command.resume else 0
+    before = heads.Stored(kept)[number - 1] if number else None
+    progress = pacing.Progress(given.known.events if given.known else 0)
+    begin, total, seconds, step = time.monotonic(), Flicker(), 0.0, 0
+    bar = report.bar(console, "{task.fields[loss]}  {task.fields[speed]}" + ", left" * (given.live is None))
+    earlier = (lambda row: row["window"] < number) if command.resume else None
+    with run_folder.metrics(folder, earlier) as metrics, bar:
+        task = bar.add_task("compiling", total=None if given.live else 1.0, speed="", loss="")
+        cut = progress.watched(seen.watched(windows(given.blocks(), command.fit)))
+        last, cut = _resumed(cut, number, before)
+        for look in _sound(command, fitted_windows(cut, command.fit, allow=_allow(command, progress), last=last)):
+            now, step = time.monotonic(), step + 1
+            row = _row(look, step, now - begin)
+            metrics.write(json.dumps(row) + "\n")
+            metrics.flush()
+            log(row)
+            for answer in look.answers:
+                window, head = answer
+                heads.save(kept, window.number, head, command.fit.overlap)
+                if last is None or window.number > last.window.number:
+                    before = None if last is None else last.head
+                    total += flicker.of_window(window, head, before, command.fit.overlap)
+                    seconds += float(head.times[-1] - head.times[max(head.shared - 1, 0)])
+                    number = window.number + 1
+                last = answer
+            _show(bar, task, look, progress, seconds / (now - begin), given)
+            if stop and look.answers:
+                break
+    console.print(f"  {number} windows in {time.monotonic() - begin:.2f} s, peak memory {peak_mb():.0f} MB")
+    return Outcome(not stop, number, total)
+
+
+def _resumed(cut: Iterator[Window], number: int, head: Head | None) -> tuple[Answer | None, Iterator[Window]]:
+    """The last window that is done, with its answer, and those behind it."""
+    if head is None:
+        return None, cut
+    for window in cut:
+        if window.number == number - 1:
+            return Answer(window, head), cut
+    return None, iter(())
+
+
+def _allow(command: Fit, progress: pacing.Progress) -> Allow:
+    if command.window_budget is not None:
+        return pacing.for_each(command.window_budget)
+    return all_wanted if command.budget is None else pacing.for_all(command.budget, progress)
+
+
+def _sound(command: Fit, looks: Iterable[Look]) -> Iterator[Look]:
+    """The looks. Raises InputError that names the recording, also where a fit diverged."""
+    try:
+        for look in looks:
+            if not np.isfinite(look.terms.total):
+                start = look.windows[0].times[0]
+                raise InputError(f"the fit diverged in the window from {start:.6f} s on; pass lower weights")
+            yield look
+    except InputError as error:
+        named = str(error) if str(error).startswith(command.source) else f"{command.source}: {error}"
+        raise InputError(named) from None
+
+
+def _show(bar: Bar, task: Any, look: Look, progress: pacing.Progress, pace: float, given: Passing) -> None:
+    """The state of the fit in one line: how many seconds of the recording are fitted in one, or how far behind it is."""
+    window = look.windows[-1]
+    speed = f"{pace:.2g} x real time" if pace else ""
+    if given.live is not None and look.answers:
+        lag = time.monotonic() - given.live.read_at(float(window.times[-1]))
+        speed = f"{lag:.2f} s behind, {speed}"
+    loss = f"loss {float(look.terms.total):.5f}"
+    bar.update(task, description=f"window {window.number}", speed=speed, loss=loss)
+    if given.live is None:
+        bar.update(task, completed=progress.before + (progress.part - progress.before) * look.steps / look.wanted)
+
+
+def _row(look: Look, step: int, seconds: float) -> dict[str, Any]:
+    """A line of `metrics.jsonl`."""
+    terms = {name: float(value) for name, value in look.terms._asdict().items()}
+    about = {"window": look.windows[0].number, "windows": len(look.windows), "steps": look.steps, "step": step}
+    return about | terms | {"seconds": round(seconds, 3), "memory_mb": round(peak_mb())}
+
+
+def _tell_flicker(console: Console, total: Flicker) -> None:
+    seam, inside = total.means
+    if seam is not None and inside is not None:
+        console.print(f"  flicker (change where nothing fired): {seam:.4f} at seams, {inside:.4f} inside windows")

@@ -1,0 +1,62 @@
+"""Around a fit that goes on: signals that stop it, and where its numbers are logged."""
+
+import resource
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from evinr.cli.commands import Fit
+from evinr.events import InputError
+
+Log = Callable[[dict[str, Any]], None]
+"""Takes the numbers of one step, `step` among them."""
+
+
+@contextmanager
+def stop_signals(console: Console) -> Iterator[list[int]]:
+    """Ctrl-C and SIGTERM, seen between chunks: raised inside one they would lose the state that it took over."""
+    seen: list[int] = []
+
+    def note(number: int, _: object) -> None:
+        if seen:
+            raise KeyboardInterrupt
+        seen.append(number)
+        console.print("stopping as soon as this is saved; once more to stop at once")
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield seen
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def wandb_log(command: Fit, folder: Path, about: dict[str, Any]) -> Iterator[Log]:
+    """Where steps are logged to: Weights & Biases, with the pictures at the end, or nowhere."""
+    if not command.wandb:
+        yield lambda row: None
+        return
+    import wandb
+
+    try:
+        session = wandb.init(project="evinr", name=folder.name, config=about)
+    except wandb.Error as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"--wandb: {reason}; run `wandb login`, or set WANDB_MODE=offline") from None
+    with session:
+        yield lambda row: session.log({name: value for name, value in row.items() if name != "step"}, step=row["step"])
+        if (folder / "preview.png").exists():
+            pictures = {"preview": wandb.Image(str(folder / "preview.png"))}
+            session.log(pictures | {"video": wandb.Video(str(folder / "video.mp4"), format="mp4")})
+
+
+def peak_mb() -> float:
+    """Peak memory of this process."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10

@@ -1,0 +1,121 @@
+"""What the head's values at the knots are to minimise, and its gradient in a few passes over memory.
+
+The objective of `losses` in one window, with the sine layers fixed: convex in the values, one for each knot, plane and pixel.
+Times the number of intervals and pixels, so that a step does not depend on either:
+
+    sum pseudo-Huber(change - events) + smooth / n sum |gradient| + still / n sum |change|
+      + constancy pixels sum means^2 + ridge sum values^2 + sum tie (values - neighbour)^2
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from evinr.config import FitConfig
+from evinr.losses import green_variation
+
+Some = Array | np.ndarray
+Values = Float[Some, "k planes h w"]
+
+FLAT = 0.07
+"""Rounding of the length of a gradient, in contrast thresholds, as in `losses`."""
+REST = 0.05
+"""Rounding of |change| at 0, where it has no derivative."""
+
+
+class Problem(NamedTuple):
+    """One window: its events, and what its neighbours say of the knots that they share with it."""
+
+    images: Float[Some, "n planes h w"]
+    """Event images between its knots, in contrast thresholds."""
+    before: Float[Some, "m planes h w"]
+    """Of its first knots, by the window before."""
+    after: Float[Some, "m planes h w"]
+    """Of its last knots, by the window behind."""
+    tie: Float[Some, "2"]
+    """Weights of the squared differences from either; 0 where there is none."""
+
+
+def value(values: Values, problem: Problem, config: FitConfig) -> Float[Array, ""]:
+    """The objective."""
+    intervals, planes = problem.images.shape[:2]
+    change = values[1:] - values[:-1]
+    residual = change - problem.images
+    if config.outlier:
+        events = 2 * config.outlier**2 * (jnp.sqrt(1 + (residual / config.outlier) ** 2) - 1)
+    else:
+        events = residual**2
+    down, right = _differences(values)
+    length = jnp.sqrt(2 * (down**2 + right**2) + FLAT**2)
+    means = values.mean((1, 2, 3))
+    pixels = values[0].size
+    total = events.sum() + config.smooth / intervals * length.sum()
+    total += config.still / intervals * jnp.sqrt(change**2 + REST**2).sum()
+    total += config.constancy * pixels * jnp.square(means).sum()
+    total += config.ridge * jnp.square(values).sum()
+    first, last = _neighbours(values, problem)
+    total += problem.tie[0] * jnp.square(first).sum() + problem.tie[1] * jnp.square(last).sum()
+    return total + _greens(values, intervals, config) if planes == 4 else total
+
+
+def gradient(values: Values, problem: Problem, config: FitConfig) -> tuple[Values, Float[Array, "planes h w"]]:
+    """The derivative of `value`, and the curvature of its variation at every pixel, a mean over knots.
+
+    The barriers keep XLA from computing each square root once for every neighbour that needs it: 2.5 times faster on a CPU.
+    """
+    intervals, planes = problem.images.shape[:2]
+    change = values[1:] - values[:-1]
+    residual = change - problem.images
+    pull = 2 * residual * (jax.lax.rsqrt(1 + (residual / config.outlier) ** 2) if config.outlier else 1)
+    pull += config.still / intervals * change * jax.lax.rsqrt(change**2 + REST**2)
+    pull = jax.lax.optimization_barrier(pull)
+    slope = jnp.concatenate([-pull[:1], pull[:-1] - pull[1:], pull[-1:]])
+
+    down, right = _differences(values)
+    weight = 2 * config.smooth / intervals * jax.lax.rsqrt(2 * (down**2 + right**2) + FLAT**2)
+    weight = jax.lax.optimization_barrier(weight)
+    down, right = weight * down, weight * right
+    slope += _after(down, -2) - down + _after(right, -1) - right
+    mean = weight[::4].mean(0)  # every fourth knot tells as much
+    curvature = 2 * mean + _after(mean, -2) + _after(mean, -1)
+
+    shift = 2 * config.constancy * values.mean((1, 2, 3))
+    slope += shift[:, None, None, None] + 2 * config.ridge * values
+    first, last = _neighbours(values, problem)
+    slope = slope.at[: len(first)].add(2 * problem.tie[0] * first).at[-len(last) :].add(2 * problem.tie[1] * last)
+    if planes == 4:
+        slope += jax.grad(_greens)(values, intervals, config)
+    return jax.lax.optimization_barrier(slope), curvature
+
+
+def _differences(values: Values) -> tuple[Values, Values]:
+    """To the next row and column, 0 at the last."""
+    down = jnp.pad(values[..., 1:, :] - values[..., :-1, :], [(0, 0)] * 2 + [(0, 1), (0, 0)])
+    right = jnp.pad(values[..., 1:] - values[..., :-1], [(0, 0)] * 3 + [(0, 1)])
+    return down, right
+
+
+def _neighbours(values: Values, problem: Problem) -> tuple[Values, Values]:
+    """Differences from the window before and from the one behind, at shared knots."""
+    shared = len(problem.before)
+    return values[:shared] - problem.before, values[-shared:] - problem.after
+
+
+def _after(array: Float[Array, "*s"], axis: int) -> Float[Array, "*s"]:
+    """Moved by one along an axis, 0 at its begin."""
+    moved = jax.lax.slice_in_dim(array, 0, array.shape[axis] - 1, axis=axis)
+    return jnp.pad(moved, [(int(i == axis % array.ndim), 0) for i in range(array.ndim)])
+
+
+def _greens(values: Values, intervals: int, config: FitConfig) -> Float[Array, ""]:
+    assert config.bayer is not None
+    return (
+        config.smooth
+        / intervals
+        * green_variation(jnp.asarray(values), config.bayer)
+        * values.shape[0]
+        * values[0, 0].size
+    )
