@@ -98,7 +98,7 @@ def _differences(values: Values) -> tuple[Values, Values]:
     return down, right
 
 
-def _neighbours(values: Values, problem: Problem) -> tuple[Values, Values]:
+def _neighbours(values: Values, problem: Problem) -> tuple[Float[Array, "m planes h w"], Float[Array, "m planes h w"]]:
     """Differences from the window before and from the one behind, at shared knots."""
     shared = len(problem.before)
     return values[:shared] - problem.before, values[-shared:] - problem.after

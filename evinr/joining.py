@@ -213,7 +213,7 @@ def settle(state: Moving, batch: Batch) -> Moving:
     short = (before - values[:, :shared]).mean(1)
     linked = batch.links[:, 0]
     from_last = jnp.eye(len(values)) - jnp.eye(len(values), k=-1)
-    weighted = from_last.T * linked
+    weighted = from_last.T * linked[None]
     inverse = jnp.linalg.inv(weighted @ from_last + MEMORY * jnp.eye(len(values)))
     levels = jnp.tensordot((inverse @ weighted).astype(values.dtype), short, 1)
     return Moving(values + levels[:, None], jnp.zeros_like(state.velocity))

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from evinr.config import FitConfig
-from evinr.energy import Problem, Values, gradient
+from evinr.energy import Problem, Some, Values, gradient
 
 MODES = 4
 """Temporal modes that are seen at several resolutions: 0 is the picture itself. All of them did no better."""
@@ -29,11 +29,11 @@ GAIN = 0.3
 class Moving(NamedTuple):
     """The values of a window's head, and where they are going."""
 
-    values: Values
-    velocity: Values
+    values: Float[Some, "*b k planes h w"]
+    velocity: Float[Some, "*b k planes h w"]
 
 
-def still(values: Values, config: FitConfig) -> Moving:
+def still(values: Float[Some, "*b k planes h w"], config: FitConfig) -> Moving:
     """To start from."""
     kind = jnp.bfloat16 if config.precision == "bfloat16" else values.dtype
     return Moving(values, jnp.zeros(values.shape, kind))
@@ -79,7 +79,7 @@ def step(state: Moving, problem: Problem, along: Modes, config: FitConfig) -> Mo
 def preconditioned(slope: Values, curvature: Float[Array, "planes h w"], along: Modes) -> Values:
     """The gradient, each part of it divided by about its own curvature."""
     slow = jnp.tensordot(along.slow, slope, 1)
-    around = 1 / (8 + curvature)  # 8: the most that change from knot to knot curves
+    around = 1 / (8 + curvature[None])  # 8: the most that change from knot to knot curves
     correction = _levels(slow, curvature, along.stiffness[:, None, None, None], 1.0) - slow * around
     change = jax.lax.optimization_barrier(slope * around) + jnp.tensordot(along.slow.T, correction, 1)
     means = along.inverse @ slope.mean((1, 2, 3)) - change.mean((1, 2, 3))
@@ -93,7 +93,7 @@ def _levels(
     part: float,
 ) -> Float[Array, "modes planes h w"]:
     """The sum over resolutions of what each makes of the gradient; `part` of it at this one."""
-    here = part * slow / (2 * stiffness + curvature)
+    here = part * slow / (2 * stiffness + curvature[None])
     height, width = slow.shape[-2:]
     if min(height, width) <= COARSEST:
         return here

@@ -98,7 +98,6 @@ def _file(path: str, options: ReadOptions, console: Console) -> Passing:
     count = rising = before = 0
     start = end = None
     with report.progress(console, "checking", 1000, report.PERCENT) as advance:
-        before = 0.0
         for block in passage.blocks():
             start = float(block.t[0]) if start is None else start
             end, count, rising = float(block.t[-1]), count + len(block.t), rising + int((block.p > 0).sum())

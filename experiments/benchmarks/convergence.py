@@ -54,11 +54,10 @@ def score(log_intensity: Float[np.ndarray, "k h w"], known: Known) -> float:
 
 
 def part(config: FitConfig, of: float) -> FitConfig:
-    """A fit with `of` times as many iterations, one at least."""
-    if config.windows == "whole":
-        return replace(config, steps=max(1, round(of * config.steps)))
-    first, later = (max(1, round(of * count)) for count in (config.iterations, config.warm_iterations))
-    return replace(config, iterations=first, warm_iterations=later)
+    """A fit with `of` times as many steps of every kind, one at least of those that it takes."""
+    kinds = ("steps",) if config.windows == "whole" else ("iterations", "warm_iterations", "revisions")
+    counts = {kind: getattr(config, kind) for kind in kinds}
+    return replace(config, **{kind: max(min(count, 1), round(of * count)) for kind, count in counts.items()})
 
 
 def iterations(config: FitConfig) -> int:

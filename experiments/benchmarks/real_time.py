@@ -21,10 +21,10 @@ from jaxtyping import Array, Float
 from evinr.config import DEFAULT, FitConfig
 from evinr.energy import Problem
 from evinr.events import Events
-from evinr.joining import Batch, advance_batch, begin
+from evinr.joining import Batch, advance_batch, at_once, begin
 from evinr.multilevel import advance, still
 from evinr.reconstruct import fit
-from evinr.windows import windows
+from evinr.windows import Window, windows
 from experiments.benchmarks import long_recordings, plots
 from experiments.benchmarks.fresh import fresh, start_backend
 from experiments.benchmarks.machine import RESULTS, save
@@ -82,21 +82,21 @@ def measured(cfg: RealTime, width: int, height: int, mode: Mode) -> dict[str, An
         fit(events, config)
         took.append(time.perf_counter() - start)
     start = time.perf_counter()
-    count = sum(1 for _ in windows([events], config))
-    cut = time.perf_counter() - start
+    cut = list(windows([events], config))
+    seconds_to_cut = time.perf_counter() - start
     span = float(events.t[-1] - events.t[0])
     return {
         "width": width,
         "height": height,
         "mode": mode,
-        "windows": count,
+        "windows": len(cut),
         "events": events.count,
         "seconds_of_recording": span,
         "seconds": median(took[1:]),
         "seconds_with_compilation": took[0],
-        "seconds_to_cut": cut,
+        "seconds_to_cut": seconds_to_cut,
         "times_real_time": span / median(took[1:]),
-        **stepped(cfg, config, width, height),
+        **stepped(cfg, config, cut[0], at_once(cut[0], config) if mode == "parallel" else None),
     }
 
 
@@ -108,34 +108,32 @@ def recording(cfg: RealTime, width: int, height: int) -> Events:
     return Events(t / 1e9, x.astype(np.uint16), y.astype(np.uint16), (2 * p - 1).astype(np.int8), height, width)
 
 
-def stepped(cfg: RealTime, config: FitConfig, width: int, height: int) -> dict[str, float]:
-    """Time and traffic of one step: of one window, or of a batch of them."""
-    kind = jnp.float32
-    shared = config.overlap + 1
-    several = (config.batch,) if config.windows == "parallel" else ()
-    images = jax.random.normal(jax.random.key(0), (*several, config.intervals, 1, height, width), kind)
-    neighbours = jnp.zeros((*several, shared, 1, height, width), kind)
-    if several:
-        batch = Batch(images, neighbours, jnp.ones((*several, 2), kind))
+def stepped(cfg: RealTime, config: FitConfig, window: Window, count: int | None) -> dict[str, float]:
+    """Time and traffic of one step: of a window, or of a batch of `count` of it."""
+    one = jnp.asarray(window.images)
+    images = one if count is None else jnp.stack([one] * count)
+    neighbours = jnp.zeros_like(images[..., : config.overlap + 1, :, :, :])
+    if count is not None:
+        batch = Batch(images, neighbours, jnp.ones((count, 2), images.dtype))
         given, program, state = (batch, 1, config.tie), advance_batch, begin(batch, config=config)
     else:
-        problem = Problem(images, neighbours, neighbours, jnp.full(2, config.tie, kind))
-        values = jnp.zeros((config.intervals + 1, 1, height, width), kind)
+        problem = Problem(images, neighbours, neighbours, jnp.full(2, config.tie, images.dtype))
+        values = jnp.zeros((len(window.times), *images.shape[1:]), images.dtype)
         given, program, state = (problem, 1), advance, still(values, config)
-    least = 2 * sum(leaf.nbytes for leaf in state) + images.nbytes + (0 if several else 2 * neighbours.nbytes)
+    least = 2 * sum(leaf.nbytes for leaf in state) + images.nbytes + (2 * neighbours.nbytes if count is None else 0)
     # The loop's body is counted once: this is of one step.
     touched = counted("bytes accessed", program.lower(state, *given, config=config).compile().cost_analysis())
 
-    def seconds(count: int) -> float:
+    def seconds(steps: int) -> float:
         nonlocal state
         start = time.perf_counter()
-        state = jax.block_until_ready(program(state, given[0], count, *given[2:], config=config))
+        state = jax.block_until_ready(program(state, given[0], steps, *given[2:], config=config))
         return time.perf_counter() - start
 
     seconds(1)
     step = median(seconds(2 * cfg.steps) - seconds(cfg.steps) for _ in range(cfg.repeats)) / cfg.steps
     return {
-        "windows_at_once": several[0] if several else 1,
+        "windows_at_once": count or 1,
         "milliseconds_per_step": step * 1e3,
         "gb_per_step": touched / 1e9,
         "least_gb_per_step": least / 1e9,

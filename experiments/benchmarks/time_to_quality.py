@@ -1,10 +1,11 @@
 """Seconds to 99 % of the final score: the default, the paper preset and the authors' PyTorch code, in one run, in turns.
 
 The score is the correlation of log intensity with the camera's or the true pictures. Each method is held against itself:
-ours against its score at the default number of iterations, at four times as many (converged), and against the highest on
-the way; the paper preset and the original against their score after their 1000 steps. Seconds are from events in memory to fitted parameters,
-without the scoring: `cold` in a new process, compilation included; `cached` in a new process that finds the compiled
-programs on disk; `compiled` once more in the same process. The paper preset's are cold; PyTorch compiles nothing.
+ours against its score at the default number of iterations (final), at four times as many (converged), and against the
+highest on the way; the paper preset and the original against their score after their 1000 steps. Seconds are from events in
+memory to fitted parameters, without the scoring: `cold` in a new process, compilation included; `cached` in a new process
+that finds the compiled programs on disk; `compiled` once more in the same process. The paper preset's are cold; PyTorch
+compiles nothing.
 """
 
 from collections import defaultdict
