@@ -125,7 +125,9 @@ class FitConfig:
             raise ValueError(f"intervals is {self.intervals}, and must be one of {', '.join(map(str, LENGTHS))}")
         if not 1 <= self.overlap <= self.intervals // 2:
             raise ValueError(f"overlap is {self.overlap}, and must be 1 to half of the {self.intervals} intervals")
-        others = _OF_WINDOWS if self.windows == "whole" else _OF_THE_WHOLE
+        if self.windows != "whole" and self.basis < self.intervals:
+            raise ValueError(f"basis is {self.basis}: windows of {self.intervals} intervals need as many or more")
+        others = OF_WINDOWS if self.windows == "whole" else OF_THE_WHOLE
         for name in others:
             if getattr(self, name) != type(self).__dataclass_fields__[name].default:
                 where = "sequential or parallel" if self.windows == "whole" else "whole"
@@ -136,11 +138,13 @@ class FitConfig:
 
 LENGTHS = (8, 16, 24, 32)
 """Intervals that a window may have: few lengths, so that few programs are compiled."""
-_OF_WINDOWS = ("intervals", "overlap", "batch", "tie", "iterations", "warm_iterations", "revisions", "ridge")
-_OF_THE_WHOLE = (
+OF_WINDOWS = ("intervals", "overlap", "batch", "tie", "iterations", "warm_iterations", "revisions", "ridge")
+"""Settings that have an effect with windows only."""
+OF_THE_WHOLE = (
     "knots", "supervision", "scale_free", "colour", "variation", "levels", "zero_head", "steps", "head_rate", "coarse_gain",
     "sine_rate", "warmup", "decay", "weight_decay", "coarse_to_fine",
 )  # fmt: skip
+"""Settings that have an effect with windows `whole` only."""
 
 DEFAULT = FitConfig()
 

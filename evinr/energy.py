@@ -64,19 +64,18 @@ def value(values: Values, problem: Problem, config: FitConfig) -> Float[Array, "
 def gradient(values: Values, problem: Problem, config: FitConfig) -> tuple[Values, Float[Array, "planes h w"]]:
     """The derivative of `value`, and the curvature of its variation at every pixel, a mean over knots.
 
-    The barriers keep XLA from computing each square root once for every neighbour that needs it: 2.5 times faster on a CPU.
+    The transpose of change is a product of matrices because XLA on a CPU then computes `pull` once: fused with the sum, it took
+    each square root anew for every neighbour that needs it (240 x 180, 33 knots, 2 cores: 9 ms, now 3).
     """
     intervals, planes = problem.images.shape[:2]
     change = values[1:] - values[:-1]
     residual = change - problem.images
     pull = 2 * residual * (jax.lax.rsqrt(1 + (residual / config.outlier) ** 2) if config.outlier else 1)
     pull += config.still / intervals * change * jax.lax.rsqrt(change**2 + REST**2)
-    pull = jax.lax.optimization_barrier(pull)
-    slope = jnp.concatenate([-pull[:1], pull[:-1] - pull[1:], pull[-1:]])
+    slope = jnp.tensordot(jnp.diff(jnp.eye(len(values), dtype=pull.dtype), axis=0).T, pull, 1)
 
     down, right = _differences(values)
     weight = 2 * config.smooth / intervals * jax.lax.rsqrt(2 * (down**2 + right**2) + FLAT**2)
-    weight = jax.lax.optimization_barrier(weight)
     down, right = weight * down, weight * right
     slope += _after(down, -2) - down + _after(right, -1) - right
     mean = weight[::4].mean(0)  # every fourth knot tells as much
@@ -85,10 +84,15 @@ def gradient(values: Values, problem: Problem, config: FitConfig) -> tuple[Value
     shift = 2 * config.constancy * values.mean((1, 2, 3))
     slope += shift[:, None, None, None] + 2 * config.ridge * values
     first, last = _neighbours(values, problem)
-    slope = slope.at[: len(first)].add(2 * problem.tie[0] * first).at[-len(last) :].add(2 * problem.tie[1] * last)
+    others = len(values) - len(first)
+    slope += jnp.pad(2 * problem.tie[0] * first, [(0, others), *[(0, 0)] * 3])
+    slope += jnp.pad(2 * problem.tie[1] * last, [(others, 0), *[(0, 0)] * 3])
     if planes == 4:
         slope += jax.grad(_greens)(values, intervals, config)
-    return jax.lax.optimization_barrier(slope), curvature
+        # Each green is also next to those of the other plane; not counted, steps went round 0.3 % above the minimum.
+        near = [1 + (colour == "g") for colour in config.bayer or ""]
+        curvature *= jnp.array(near, curvature.dtype)[:, None, None]
+    return slope, curvature
 
 
 def _differences(values: Values) -> tuple[Values, Values]:
@@ -98,7 +102,7 @@ def _differences(values: Values) -> tuple[Values, Values]:
     return down, right
 
 
-def _neighbours(values: Values, problem: Problem) -> tuple[Float[Array, "m planes h w"], Float[Array, "m planes h w"]]:
+def _neighbours(values: Values, problem: Problem) -> tuple[Float[Some, "m planes h w"], Float[Some, "m planes h w"]]:
     """Differences from the window before and from the one behind, at shared knots."""
     shared = len(problem.before)
     return values[:shared] - problem.before, values[-shared:] - problem.after

@@ -20,7 +20,7 @@ from evinr.config import FitConfig
 from evinr.energy import Problem, Some, Values
 from evinr.heads import Head
 from evinr.losses import Terms, Weights, objective
-from evinr.multilevel import Moving, advance, modes, step, still
+from evinr.multilevel import COMPILER, Moving, advance, modes, step, still
 from evinr.windows import Window
 
 CHUNK = 10
@@ -29,8 +29,12 @@ MEMORY = 0.1
 """How much a window's own level counts beside what it shares with each neighbour, when the levels of a batch are solved for:
 levels are carried over some 1 / sqrt(MEMORY) windows. 0.01 scored the same on the suite, none at all worse."""
 
-PIXELS = 2**21
-"""Of all windows of a batch at most: 2 GB, with 33 knots and some 8 arrays of them."""
+FIRM, JOINT = 10.0, 2.0
+"""Times the tie: of a revised window to the one behind it, and of neighbours in the last steps of a batch. With 1, seams
+flickered 1.17 and 1.1 times as much as windows do inside, with these 0.94 and 1; correlations fell by 0.0005 and 0.001."""
+
+PIXELS = 2**20
+"""Of all windows of a batch at most: 140 MB for each array of 33 knots."""
 
 Allow = Callable[[int, int], int]
 """How many steps to take next, given how many were done and are wanted; 0 ends a window (or the first part of a batch)."""
@@ -84,15 +88,17 @@ def fitted(
     """Fit windows in their order, a look after every chunk of steps.
 
     `last` is the window before the first one with its answer, unless that begins the recording. `mesh` (see `devices`) takes
-    the batches of `--windows parallel`.
+    the batches of `--windows parallel`, and the pixels of each window else.
     """
     if config.windows == "sequential":
-        yield from sequential(cut, config, allow, last)
+        yield from sequential(cut, config, allow, last, mesh)
     else:
         yield from parallel(cut, config, allow, last, mesh)
 
 
-def sequential(cut: Iterable[Window], config: FitConfig, allow: Allow, last: Answer | None) -> Iterator[Look]:
+def sequential(
+    cut: Iterable[Window], config: FitConfig, allow: Allow, last: Answer | None, mesh: Mesh | None
+) -> Iterator[Look]:
     """Each window from the answer of the one before, which is revised after it."""
     kind, double = _kind(config), config.precision == "float64"
     for window in cut:
@@ -102,6 +108,7 @@ def sequential(cut: Iterable[Window], config: FitConfig, allow: Allow, last: Ans
         )
         wanted, done = config.warm_iterations if last else config.iterations, 0
         with jax.enable_x64(double):
+            images, answer = (images, answer) if mesh is None else devices.place((images, answer), mesh)
             state, problem = enter(images, answer, window.shared, config=config)
             terms = look(state.values, problem.images, config=config)
         while count := allow(done, wanted):
@@ -110,23 +117,27 @@ def sequential(cut: Iterable[Window], config: FitConfig, allow: Allow, last: Ans
                 terms = look(state.values, problem.images, config=config)
             done += count
             yield Look([window], done, wanted, _numbers(terms), [])
-        head = _head(window, np.asarray(state.values), config)
+        head = _head(window, _whole(state.values, mesh), config)
         answers = [Answer(window, head)]
         if last is not None and config.revisions:
-            with jax.enable_x64(double):
-                answers = [_revised(last, head, config), *answers]
+            answers = [_revised(last, head, config, allow, done, mesh), *answers]
         last = answers[-1]
         yield Look([window], done, wanted, _numbers(terms), answers)
 
 
-def _revised(last: Answer, head: Head, config: FitConfig) -> Answer:
-    """A window after the one behind it has been fitted, held by that and by its own first knots."""
-    kind, shared = _kind(config), config.overlap + 1
+def _revised(last: Answer, head: Head, config: FitConfig, allow: Allow, done: int, mesh: Mesh | None) -> Answer:
+    """A window after the one behind it has had its `done` steps: held by that and by its own first knots."""
+    kind, shared, wanted = _kind(config), config.overlap + 1, done + config.revisions
     values = last.head.values.astype(kind)
     after = head.values[head.shared - shared : head.shared].astype(kind)
-    problem = Problem(last.window.images.astype(kind), values[:shared], after, np.full(2, config.tie, kind))
-    state = advance(still(values, config), problem, config.revisions, config=config)
-    return Answer(last.window, _head(last.window, np.asarray(state.values), config))
+    problem = Problem(last.window.images.astype(kind), values[:shared], after, np.array([config.tie, FIRM * config.tie], kind))
+    with jax.enable_x64(config.precision == "float64"):
+        values, problem = (values, problem) if mesh is None else devices.place((values, problem), mesh)
+        state = still(values, config)
+        while count := allow(done, wanted):
+            state = jax.block_until_ready(advance(state, problem, count, config=config))
+            done += count
+    return Answer(last.window, _head(last.window, _whole(state.values, mesh), config))
 
 
 @partial(jax.jit, static_argnames="config")
@@ -147,47 +158,59 @@ def enter(
 def parallel(
     cut: Iterable[Window], config: FitConfig, allow: Allow, last: Answer | None, mesh: Mesh | None
 ) -> Iterator[Look]:
-    """Batches of windows, those of each together. A last window that slid back shares more than others do, and is fitted
-    after them as if sequentially."""
+    """Batches of windows, those of each together. One that is alone, and a last one that slid back, which shares more than
+    others do, are fitted as if sequentially."""
     double, wanted = config.precision == "float64", config.iterations + config.warm_iterations
-    for windows in _batches(cut, config):
-        if windows[0].shared > config.overlap + 1:
-            yield from sequential(windows, config, allow, last)
+    for windows in _batches(cut, config, mesh):
+        if windows[0].shared > config.overlap + 1 or (last is None and len(windows) == 1):
+            for one in sequential(windows, config, allow, last, None):
+                last = one.answers[-1] if one.answers else last
+                yield one
             continue
-        batch = _gathered(windows, at_once(windows[0], config) if last else len(windows), last, config)
+        full = mesh is not None or last is not None
+        batch = _gathered(windows, at_once(windows[0], config, mesh) if full else len(windows), last, config)
         with jax.enable_x64(double):
             batch = batch if mesh is None else devices.place(batch, mesh)
-            state = begin(batch, config=config)
+            state = begin(batch, config=config, mesh=mesh)
             terms = look(state.values[: len(windows)], batch.images[: len(windows)], config=config)
         done = 0
-        for part, tie in ((config.iterations, 0.0), (wanted, config.tie)):
+        for part, tie in ((config.iterations, 0.0), (wanted, JOINT * config.tie)):
             while count := allow(done, part):
                 with jax.enable_x64(double):
-                    state = advance_batch(state, batch, count, tie, config=config)
+                    state = advance_batch(state, batch, count, tie, config=config, mesh=mesh)
                     terms = look(state.values[: len(windows)], batch.images[: len(windows)], config=config)
                 done += count
                 yield Look(windows, done, wanted, _numbers(terms), [])
             if tie == 0:
                 with jax.enable_x64(double):
                     state = settle(state, batch)
-        values = np.asarray(state.values) if mesh is None else devices.gather(state.values)
+        values = _whole(state.values, mesh)
         answers = [Answer(window, _head(window, own, config)) for window, own in zip(windows, values, strict=False)]
         last = answers[-1]
         yield Look(windows, done, wanted, _numbers(terms), answers)
 
 
-@partial(jax.jit, static_argnames="config")
-def begin(batch: Batch, *, config: FitConfig) -> Moving:
+@partial(jax.jit, static_argnames=("config", "mesh"))
+def begin(batch: Batch, *, config: FitConfig, mesh: Mesh | None = None) -> Moving:
     """A batch before its first step."""
     windows, intervals, *sides = batch.images.shape
-    return still(jnp.zeros((windows, intervals + 1, *sides), batch.images.dtype), config)
+    state = still(jnp.zeros((windows, intervals + 1, *sides), batch.images.dtype), config)
+    return state if mesh is None else devices.spread(state, mesh)
 
 
-@partial(jax.jit, static_argnames="config", donate_argnames="state")
+@partial(jax.jit, static_argnames=("config", "mesh"), donate_argnames="state", compiler_options=COMPILER)
 def advance_batch(
-    state: Moving, batch: Batch, count: Int[Array, ""] | int, tie: Float[Array, ""] | float, *, config: FitConfig
+    state: Moving,
+    batch: Batch,
+    count: Int[Array, ""] | int,
+    tie: Float[Array, ""] | float,
+    *,
+    config: FitConfig,
+    mesh: Mesh | None = None,
 ) -> Moving:
     """`count` steps of all windows of a batch, in each of which neighbours hold each other with weight `tie`."""
+    if mesh is not None:
+        state, batch = devices.spread((state, batch), mesh)
     shared = batch.before.shape[1]
     along = jax.vmap(lambda images, before, tie: modes(Problem(images, before, before, tie), config))(
         batch.images, batch.before, tie * batch.links
@@ -229,11 +252,11 @@ def look(values: Float[Some, "*b k planes h w"], images: Float[Some, "*b n plane
     return jax.tree.map(jnp.mean, terms)
 
 
-def _batches(cut: Iterable[Window], config: FitConfig) -> Iterator[list[Window]]:
+def _batches(cut: Iterable[Window], config: FitConfig, mesh: Mesh | None) -> Iterator[list[Window]]:
     """As many windows as are fitted at once; fewer at the end, and one that slid back alone."""
     batch: list[Window] = []
     for window in cut:
-        if batch and (len(batch) == at_once(window, config) or window.shared > config.overlap + 1):
+        if batch and (len(batch) == at_once(window, config, mesh) or window.shared > config.overlap + 1):
             yield batch
             batch = []
         batch.append(window)
@@ -241,9 +264,20 @@ def _batches(cut: Iterable[Window], config: FitConfig) -> Iterator[list[Window]]
         yield batch
 
 
-def at_once(window: Window, config: FitConfig) -> int:
-    """How many windows make a batch: `config.batch`, fewer of large sensors."""
-    return max(1, min(config.batch, PIXELS // window.images[0].size))
+def at_once(window: Window, config: FitConfig, mesh: Mesh | None = None) -> int:
+    """How many windows make a batch: see `together`."""
+    return together(window.images[0].size, config, 1 if mesh is None else mesh.size)
+
+
+def together(pixels: int, config: FitConfig, count: int = 1) -> int:
+    """How many windows of so many pixels make a batch on `count` devices: `config.batch`, fewer of large sensors.
+
+    One for each device at least, or two, ... where a device need not take a part of a window (`devices.LARGE`).
+    """
+    most = count * max(1, PIXELS // pixels)
+    if pixels >= devices.LARGE:
+        return min(config.batch, most)
+    return min(max(config.batch // count, 1) * count, most)
 
 
 def _gathered(windows: Sequence[Window], count: int, last: Answer | None, config: FitConfig) -> Batch:
@@ -256,6 +290,10 @@ def _gathered(windows: Sequence[Window], count: int, last: Answer | None, config
     if last is not None:
         before[0], links[0, 0] = last.head.values[-shared:], 1
     return Batch(images.astype(kind), before, links)
+
+
+def _whole(values: Float[Some, "*b k planes h w"], mesh: Mesh | None) -> Float[np.ndarray, "*b k planes h w"]:
+    return np.asarray(values) if mesh is None else devices.gather(values)
 
 
 def _kind(config: FitConfig) -> type[np.floating]:

@@ -42,7 +42,7 @@ def for_each(seconds: float, clock: Clock = time.monotonic) -> Allow:
 
 def for_all(seconds: float, progress: Progress, clock: Clock = time.monotonic) -> Allow:
     """So that all windows are fitted `seconds` from now: to each its part of what time is left."""
-    end, before = clock() + seconds, [0.0]
+    end, before = clock() + seconds, [progress.part]  # not 0 where a fit goes on
 
     def share() -> float:
         part, before[0] = (progress.part - before[0]) / max(1 - before[0], 1e-9), progress.part

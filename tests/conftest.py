@@ -2,7 +2,8 @@
 
 import os
 
-os.environ.setdefault("JAX_PLATFORMS", "cpu")  # before JAX is imported
+os.environ.setdefault("JAX_PLATFORMS", "cpu")  # both before JAX is imported
+os.environ["EVINR_CACHE"] = ""
 
 from pathlib import Path
 from typing import NamedTuple

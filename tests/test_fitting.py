@@ -10,15 +10,18 @@ from conftest import Known
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evinr.config import DEFAULT, PAPER, FitConfig
+from evinr.config import DEFAULT, OF_THE_WHOLE, OF_WINDOWS, PAPER, FitConfig
 from evinr.events import Events, InputError
 from evinr.fitting import CHUNK, Snapshot, deadline, schedule, snapshots, target, window
 from evinr.knots import planes
 from evinr.reconstruct import fit
 from evinr.reconstruction import Reconstruction, Span
 
-TINY = replace(DEFAULT, knots=8, hidden=8, basis=4, steps=6)
+ONE = replace(DEFAULT, windows="whole")
+TINY = replace(ONE, knots=8, hidden=8, basis=4, steps=6)
 COLOUR = replace(TINY, bayer="rggb")
+PARALLEL = replace(DEFAULT, intervals=8, overlap=2, iterations=6, warm_iterations=3, batch=4)
+SEQUENTIAL = replace(PARALLEL, windows="sequential")
 WHOLE = Span(0.0, 1.0)
 
 
@@ -69,26 +72,76 @@ CHANGES: dict[str, tuple[FitConfig, Any]] = {
     "precision": (TINY, "bfloat16"),
     "seed": (TINY, 1),
 }
-"""A configuration, and another value of one of its fields."""
+"""A configuration of one network, and another value of one of its fields."""
+
+CHANGES_OF_WINDOWS: dict[str, tuple[FitConfig, Any]] = {
+    "windows": (SEQUENTIAL, "parallel"),
+    "intervals": (SEQUENTIAL, 16),
+    "overlap": (SEQUENTIAL, 3),
+    "batch": (PARALLEL, 2),
+    "tie": (SEQUENTIAL, 0.5),
+    "iterations": (SEQUENTIAL, 8),
+    "warm_iterations": (SEQUENTIAL, 5),
+    "contrast_threshold": (SEQUENTIAL, 0.3),
+    "bayer": (replace(SEQUENTIAL, bayer="rggb"), "grbg"),
+    "smooth": (SEQUENTIAL, 3.0),
+    "still": (SEQUENTIAL, 0.5),
+    "constancy": (SEQUENTIAL, 5.0),
+    "revisions": (SEQUENTIAL, 3),
+    "ridge": (SEQUENTIAL, 1e-2),
+    "outlier": (SEQUENTIAL, 0.3),
+    "hidden": (SEQUENTIAL, 64),
+    "depth": (SEQUENTIAL, 2),
+    "basis": (SEQUENTIAL, 64),
+    "omega": (SEQUENTIAL, 12.0),
+    "precision": (SEQUENTIAL, "bfloat16"),
+    "seed": (SEQUENTIAL, 1),
+}
+"""The same of windows."""
 
 _answers: dict[FitConfig, np.ndarray] = {}
 
 
 def answer(events: Events, config: FitConfig) -> np.ndarray:
     if config not in _answers:
-        _answers[config] = fit(events, config, span=WHOLE).intensity(np.array([0.3, 0.5]))
+        _answers[config] = fit(events, config, span=WHOLE).intensity(np.array([0.3, 0.5, 0.9]))
     return _answers[config]
 
 
-@pytest.mark.parametrize("name", [field.name for field in fields(FitConfig)])
-def test_every_field_changes_the_answer(noise: Events, name: str):
-    assert name in CHANGES, f"say in CHANGES how {name} can be seen to matter"
-    config, value = CHANGES[name]
+NAMES = [field.name for field in fields(FitConfig)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        *((CHANGES, name) for name in NAMES if name not in ("windows", *OF_WINDOWS)),
+        *((CHANGES_OF_WINDOWS, name) for name in NAMES if name not in OF_THE_WHOLE),
+    ],
+)
+def test_every_field_changes_the_answer(noise: Events, changes: dict[str, tuple[FitConfig, Any]], name: str):
+    assert name in changes, f"say in CHANGES how {name} can be seen to matter"
+    config, value = changes[name]
     assert getattr(config, name) != value
+    if changes is CHANGES_OF_WINDOWS:  # of a few pixels: compiled in a third of the time
+        noise = noise._replace(x=noise.x % 8, y=noise.y % 8, height=8, width=8)
     before, after = answer(noise, config), answer(noise, replace(config, **{name: value}))
     assert np.isfinite(after).all()
     # By more than rounding and by what a field of its size should do: 1e-4 of what the picture has.
     assert before.shape != after.shape or np.abs(after - before).max() > 1e-4 * np.ptp(before)
+
+
+def test_a_field_that_would_not_matter_is_refused():
+    for config, changes, names in ((TINY, CHANGES_OF_WINDOWS, OF_WINDOWS), (PARALLEL, CHANGES, OF_THE_WHOLE)):
+        for name in names:
+            with pytest.raises(ValueError, match=f"{name} has no effect with windows {config.windows}"):
+                replace(config, **{name: changes[name][1]})
+
+
+def test_too_few_functions_of_time_are_refused():
+    """As many as intervals give the values at all knots; 32 for 32 knots more than the bias."""
+    with pytest.raises(ValueError, match="basis is 31: windows of 32 intervals"):
+        replace(DEFAULT, basis=31)
+    assert replace(DEFAULT, basis=32).basis == replace(ONE, basis=31).basis + 1
 
 
 def test_unset_knots_are_automatic(noise: Events):
@@ -102,7 +155,7 @@ def test_unset_knots_are_automatic(noise: Events):
 @pytest.mark.parametrize("warmup", [0.0, 0.1, 0.5])
 def test_the_rates_rise_over_the_warm_up_and_fall_to_nothing(warmup: float):
     progress = (np.arange(1000) + 0.5) / 1000
-    rates = schedule(progress, replace(DEFAULT, warmup=warmup))
+    rates = schedule(progress, replace(ONE, warmup=warmup))
     peak = int(rates.argmax())
     assert abs(progress[peak] - warmup) <= 1e-3
     assert 0.99 < rates[peak] <= 1 and (rates >= 0).all()
@@ -110,7 +163,7 @@ def test_the_rates_rise_over_the_warm_up_and_fall_to_nothing(warmup: float):
     assert rates[-1] < 1e-5
     half = np.abs(progress - (warmup + 1) / 2).argmin()
     assert abs(rates[half] - 0.5) < 2e-3
-    level = schedule(progress, replace(DEFAULT, warmup=warmup, decay="constant"))
+    level = schedule(progress, replace(ONE, warmup=warmup, decay="constant"))
     assert (level[progress >= warmup] == 1).all()
     np.testing.assert_array_equal(level[progress < warmup], rates[progress < warmup] if warmup else [])
 
@@ -127,7 +180,7 @@ class Clock:
 def drive(steps: int, budget: float, pace: float, first: float) -> tuple[int, float, list[int]]:
     """A fit of `steps` steps of `pace` seconds, the first chunk `first` seconds more: steps taken, seconds, plans."""
     clock = Clock()
-    plan = deadline(replace(DEFAULT, steps=steps), budget, clock)
+    plan = deadline(replace(ONE, steps=steps), budget, clock)
     step, plans = 0, []
     while (left := plan(step)) > 0:
         plans.append(left)
@@ -157,7 +210,7 @@ def test_a_budget_is_used_but_for_less_than_a_chunk(steps: int, budget: float, p
 
 
 def test_without_a_budget_all_steps_are_taken():
-    plan = deadline(replace(DEFAULT, steps=50), None)
+    plan = deadline(replace(ONE, steps=50), None)
     assert [plan(step) for step in (0, 20, 50)] == [50, 30, 0]
 
 
@@ -286,7 +339,7 @@ def correlation(one: np.ndarray, other: np.ndarray) -> float:
 
 def test_the_fit_lowers_its_objective_and_shows_the_scene(moving_bar: Known):
     events, scene = moving_bar.events, moving_bar.scene
-    config = replace(DEFAULT, knots=16, hidden=64, basis=16, contrast_threshold=moving_bar.contrast_threshold)
+    config = replace(ONE, knots=16, hidden=64, basis=16, contrast_threshold=moving_bar.contrast_threshold)
     totals = np.concatenate([snapshot.terms.total for snapshot in kept_snapshots(*window(events, config), config)])
     assert len(totals) == config.steps and totals[-1] < 0.4 * totals[0]
     assert np.median(totals[-10:]) < np.median(totals[10:20]) < totals[0]

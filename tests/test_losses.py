@@ -15,7 +15,7 @@ from evinr.losses import Terms, Weights, objective
 ORDERS = get_args(Bayer)
 KNOTS, PLANES, HEIGHT, WIDTH = SHAPE = 5, 4, 3, 6
 SQUARED = replace(DEFAULT, outlier=0.0)
-ANISOTROPIC = replace(DEFAULT, variation="anisotropic")
+ANISOTROPIC = replace(DEFAULT, windows="whole", variation="anisotropic")
 
 
 def terms(
@@ -105,7 +105,7 @@ def test_anisotropic_variation_is_the_paper_s():
 @pytest.mark.parametrize("variation", ["isotropic", "anisotropic"])
 @pytest.mark.parametrize("order", ORDERS)
 def test_a_mosaic_ties_each_upper_green_to_the_greens_diagonally_below(order: Bayer, variation):
-    config = replace(DEFAULT, variation=variation)
+    config = replace(DEFAULT, windows="whole", variation=variation)
     whole = bayer.mosaic(LOG)  # rows and columns of the sensor
     lefts, rights = [], []
     for k, r, c in np.ndindex(whole.shape):

@@ -26,7 +26,7 @@ from evinr.simulator.simulate import Sensor
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 HEIGHT, WIDTH = 24, 32
-SMALL = ["--knots", "6", "--steps", "40", "--hidden", "8", "--basis", "6", "--frames", "5"]
+SMALL = ["--intervals", "8", "--overlap", "2", "--iterations", "20", "--frames", "5"]
 
 
 @pytest.fixture(scope="module")
@@ -168,12 +168,25 @@ def test_a_comparison_of_another_recording_is_replaced_whole(place: Path, tmp_pa
     assert main([str(word) for word in arguments]) == 1
     assert main([str(word) for word in [*arguments, "--overwrite"]]) == 0
     assert not (tmp_path / "out/paper").exists() and (tmp_path / "out/notes.txt").read_text() == "mine"
-    shutil.rmtree(tmp_path / "out/evinr/checkpoint")
+    window = tmp_path / "out/evinr/windows/000000.npz"
+    numbers = window.read_bytes()
+    window.unlink()
     assert main([str(word) for word in arguments]) == 1  # it holds pictures, so it is not what a killed fit left
-    for path in (tmp_path / "out/evinr").iterdir():
-        if path.name not in ("config.json", "metrics.jsonl"):
-            path.unlink()
+    for name in ("loss.png", "video.mp4", "preview.png"):
+        (tmp_path / "out/evinr" / name).unlink()
     assert main([str(word) for word in arguments]) == 0
+    assert window.read_bytes() == numbers and (tmp_path / "out/evinr/video.mp4").exists()
+
+
+def test_a_comparison_goes_on_with_the_fit_that_was_stopped(place: Path, tmp_path: Path):
+    arguments = ["compare", place / "slider", "--methods", "evinr", "--out", tmp_path / "out", "--pictures", "2"]
+    assert main([str(word) for word in arguments]) == 0
+    run = tmp_path / "out/evinr"
+    fitted, numbers = (run / "metrics.jsonl").read_text(), (run / "windows/000000.npz").stat().st_mtime_ns
+    (run / "video.mp4").unlink()  # as where it was killed while it made the pictures
+    assert main([str(word) for word in arguments]) == 0
+    assert (run / "video.mp4").exists() and (run / "metrics.jsonl").read_text() == fitted
+    assert (run / "windows/000000.npz").stat().st_mtime_ns == numbers
 
 
 def test_equalisation_is_said_beside_the_protocol(place: Path, tmp_path: Path):

@@ -31,7 +31,7 @@ from experiments.tables.published import ROWS
 from experiments.tables.rled import RLED
 from experiments.tables.table import Dataset, Options
 
-SMALL = FitConfig(knots=8, steps=2, hidden=8, depth=0, basis=4, levels=2)
+SMALL = FitConfig(windows="sequential", intervals=8, overlap=2, iterations=2, warm_iterations=1, revisions=0)
 UNIX = 1_468_939_993 * 10**9
 """A clock that did not start with the recording, in nanoseconds."""
 HEIGHT, WIDTH = 16, 20

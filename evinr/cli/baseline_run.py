@@ -19,11 +19,18 @@ SCORES = "scores.json", "frames.csv"
 """Of a deblurring run, where the recording has sharp pictures."""
 WHOLE = frozenset({FRAMES, TIMES, "frames", EXR, DEEP, *SCORES, "config.json", "preview.png", "video.mp4"})
 """All that runs of networks have."""
+FITTED = "windows", "checkpoint"
+"""Folders of the numbers of a fit, one of which only its runs have."""
 
 
 def is_one(folder: Path) -> bool:
     """Whether a folder is such a run, whole or damaged."""
-    return (folder / FRAMES).is_file() and (folder / "config.json").is_file() and not (folder / "checkpoint").exists()
+    return (folder / FRAMES).is_file() and (folder / "config.json").is_file() and not is_fit(folder)
+
+
+def is_fit(folder: Path) -> bool:
+    """Whether a folder is a run of `evinr fit`, whole or damaged, or a saved reconstruction."""
+    return any((folder / name).is_dir() for name in FITTED)
 
 
 def about(folder: Path) -> dict[str, Any]:

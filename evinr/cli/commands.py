@@ -37,6 +37,22 @@ Seconds = Annotated[
 
 
 @dataclass(frozen=True)
+class Hosts:
+    """One fit on several hosts: the same command on each, `--process` aside. The first of them writes the run."""
+
+    coordinator: str | None = None
+    """HOST:PORT at which the first process can be reached; `auto`: the cluster tells all three (SLURM, Open MPI, TPU)."""
+    processes: int | None = None
+    """How many there are."""
+    process: int | None = None
+    """Which of them this is, counted from 0."""
+
+    def __post_init__(self) -> None:
+        if self.coordinator is None and (self.processes, self.process) != (None, None):
+            raise ValueError("processes and process say nothing without a coordinator: pass it, too")
+
+
+@dataclass(frozen=True)
 class Fit:
     """Turn a recording into a continuous-time intensity video."""
 
@@ -70,6 +86,7 @@ class Fit:
     read: ReadOptions = field(default_factory=ReadOptions)
     fit: FitConfig = config.DEFAULT
     tone: ToneMap = field(default_factory=ToneMap)
+    hosts: Hosts = field(default_factory=Hosts)
 
     def __post_init__(self) -> None:
         if (self.frames is not None and self.frames < 1) or not 0 < self.fps < float("inf"):
@@ -82,6 +99,13 @@ class Fit:
             )
         if self.is_live and (self.budget is not None or self.resume):
             raise ValueError("what comes in live has no known end, and does not come again: no budget, no resume")
+
+        timed = self.budget is not None or self.window_budget is not None
+        if self.hosts.coordinator and (self.fit.windows != "parallel" or timed or self.is_live or self.resume):
+            raise ValueError(
+                "several hosts fit windows in parallel, of a recording that is there, without budget; to resume, leave out"
+                " the coordinator"
+            )
 
     @property
     def is_live(self) -> bool:

@@ -10,6 +10,7 @@ from typing import Any, get_args
 
 from rich.console import Console
 
+from evinr import heads
 from evinr.cli import compared_networks, fit, prediction_files, run_folder, scoring, side_by_side, source
 from evinr.cli.commands import PRESETS, Compare, Fit
 from evinr.cli.network_commands import MethodName
@@ -90,9 +91,10 @@ def _require_frames(command: Compare, rules: scoring.Rules, given: source.Source
 def _fit(command: Compare, method: str, out: Path) -> Fit:
     """The fit of a method: to be gone on with where one was begun."""
     preset, folder = PRESETS[PRESET[method]], out / method
-    resume = (folder / "checkpoint").is_dir() and not command.overwrite
-    # What a process that was killed before its first checkpoint left; anything else in it is somebody's.
-    cut_short = folder.is_dir() and {file.name for file in folder.iterdir()} <= {"config.json", "metrics.jsonl"}
+    resume = run_folder.has_numbers(folder) and not command.overwrite
+    # What a process that was killed before its first window or checkpoint left; anything else in it is somebody's.
+    left = {"config.json", "metrics.jsonl", heads.FOLDER}
+    cut_short = folder.is_dir() and {file.name for file in folder.iterdir()} <= left
     return replace(
         preset,
         source=command.source,

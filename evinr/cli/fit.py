@@ -2,20 +2,35 @@
 
 import shlex
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
 
-from evinr import devices
+from evinr import devices, hosts
 from evinr.cli import fit_whole, fit_windows, passing, run_folder, source
 from evinr.cli.commands import Fit
 
 
 def run(command: Fit, argv: Sequence[str]) -> int:
     """Fit, write the run folder, and say where things are. `argv` is how the command was given."""
-    console = Console(highlight=False, soft_wrap=True, markup=False)
     devices.compilation_cache()
+    if command.hosts.coordinator is None:
+        return _alone(command, argv)
+    with hosts.joined(command.hosts.coordinator, command.hosts.processes, command.hosts.process):
+        if hosts.writes():
+            return _alone(command, argv)
+        quiet = Console(quiet=True)
+        return fit_windows.assisted(command, passing.opened(command, quiet))
+
+
+def _alone(command: Fit, argv: Sequence[str]) -> int:
+    """What the process does that writes."""
+    console = Console(highlight=False, soft_wrap=True, markup=False)
     folder = run_folder.choose(command)
+    if command.is_live and command.fit.windows == "parallel":
+        console.print("live: windows are fitted one after another, as they come (--windows sequential)")
+        command = replace(command, fit=replace(command.fit, windows="sequential"))
     again = ["evinr", *(word for word in argv if word != "--overwrite"), *["--resume"] * (not command.resume)]
     if command.fit.windows != "whole":
         return fit_windows.fitted(command, shlex.join(again), console, folder, passing.opened(command, console))

@@ -8,20 +8,24 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
+from jax.experimental import multihost_utils
+from jax.sharding import Mesh
 from rich.console import Console
 from rich.progress import Progress as Bar
 
-from evinr import checkpoint, flicker, heads, pacing, report
+from evinr import checkpoint, devices, flicker, heads, pacing, report
 from evinr.cli import run_folder, sheet
 from evinr.cli.commands import Fit
+from evinr.cli.newest import shown as newest_picture
 from evinr.cli.passing import Passing
 from evinr.cli.running import Log, peak_mb, stop_signals, wandb_log
 from evinr.events import InputError
 from evinr.files import write_json
 from evinr.flicker import Flicker
 from evinr.heads import Head
-from evinr.joining import Allow, Answer, Look, all_wanted
+from evinr.joining import Allow, Answer, Look, all_wanted, together
 from evinr.joining import fitted as fitted_windows
 from evinr.reconstruction import Reconstruction, Span
 from evinr.windows import Window, windows
@@ -34,6 +38,8 @@ class Outcome(NamedTuple):
     """Not if a signal stopped it."""
     windows: int
     flicker: Flicker
+    failure: InputError | None
+    """What ended a recording that came in live."""
 
 
 def fitted(command: Fit, again: str, console: Console, folder: Path, given: Passing) -> int:
@@ -44,7 +50,15 @@ def fitted(command: Fit, again: str, console: Console, folder: Path, given: Pass
     about = checkpoint.meaning(empty) | {"tone": asdict(command.tone), "read": asdict(command.read)} | given.about
     if command.resume:
         run_folder.require_same(folder, about)
-    with run_folder.opened(folder, command), wandb_log(command, folder, about) as log, stop_signals(console) as stop:
+        if run_folder.finished(folder):
+            console.print(f"{folder} is finished: nothing to resume")
+            return 0
+    end_live = bool if given.live is None else given.live.waiting.close
+    with (
+        run_folder.opened(folder, command),
+        wandb_log(command, folder, about) as log,
+        stop_signals(console, end_live) as stop,
+    ):
         if not command.resume:
             write_json(folder / "config.json", about)
         seen = sheet.Seen()
@@ -62,7 +76,38 @@ def fitted(command: Fit, again: str, console: Console, folder: Path, given: Pass
     console.print(f"video    {folder / 'video.mp4'}\npreview  {folder / 'preview.png'}")
     ask = shlex.join(["evinr", "render", str(folder), "--times", f"{(result.span.start + result.span.end) / 2:.4f}"])
     console.print(f"ask it   {ask}   ({result.span.start:.6f} to {result.span.end:.6f} s)")
+    if outcome.failure is not None:
+        raise outcome.failure
     return 0
+
+
+def assisted(command: Fit, given: Passing) -> int:
+    """Take this process' part in a fit that another one writes."""
+    cut = windows(given.blocks(), command.fit)
+    with stop_signals(Console(quiet=True)) as stop:
+        for look in _sound(command, fitted_windows(cut, command.fit, mesh=_mesh(command, given))):
+            if look.answers and _stopped(stop):
+                return 130
+    return 0
+
+
+def _stopped(stop: list[int]) -> bool:
+    """Whether any of the processes was told to stop."""
+    if jax.process_count() == 1:
+        return bool(stop)
+    return bool(multihost_utils.process_allgather(np.array(len(stop))).any())
+
+
+def _mesh(command: Fit, given: Passing) -> Mesh | None:
+    """The devices that share the work, if there are several."""
+    count, config = len(jax.devices()), command.fit
+    pixels = given.height * given.width
+    if config.bayer is not None:  # odd sides are padded
+        pixels = 4 * ((given.height + 1) // 2) * ((given.width + 1) // 2)
+    layout = devices.layout(
+        together(pixels, config, count) if config.windows == "parallel" else 1, pixels, count, jax.process_count()
+    )
+    return devices.mesh(layout) if layout.windows * layout.pixels > 1 else None
 
 
 def tell(console: Console, given: Passing) -> None:
@@ -72,11 +117,10 @@ def tell(console: Console, given: Passing) -> None:
         console.print(f"  {assumption}")
     if given.known is not None:
         count, (start, end), rising = given.known
-        seconds = max(end - start, 1e-9)
-        console.print(
-            f"  {count} events from {start:.6f} to {end:.6f} s ({seconds:.4g} s), "
-            f"{count / seconds:,.0f} a second, {rising / count:.0%} of them rising"
-        )
+        when = f"at {start:.6f} s"
+        if end > start:
+            when = f"from {start:.6f} to {end:.6f} s ({end - start:.4g} s), {count / (end - start):,.0f} a second"
+        console.print(f"  {count} events {when}, {rising / count:.0%} of them rising")
 
 
 def _fit(
@@ -87,33 +131,49 @@ def _fit(
     number = heads.done(kept) if command.resume else 0
     before = heads.Stored(kept)[number - 1] if number else None
     progress = pacing.Progress(given.known.events if given.known else 0)
-    begin, total, seconds, step = time.monotonic(), Flicker(), 0.0, 0
+    begin, total, seconds, failure = time.monotonic(), Flicker(), 0.0, None
+    newest = newest_picture(folder / "latest.png", command, given.height, given.width)
     bar = report.bar(console, "{task.fields[loss]}  {task.fields[speed]}" + ", left" * (given.live is None))
     earlier = (lambda row: row["window"] < number) if command.resume else None
     with run_folder.metrics(folder, earlier) as metrics, bar:
+        step = _last_step(folder)
         task = bar.add_task("compiling", total=None if given.live else 1.0, speed="", loss="")
         cut = progress.watched(seen.watched(windows(given.blocks(), command.fit)))
         last, cut = _resumed(cut, number, before)
-        for look in _sound(command, fitted_windows(cut, command.fit, allow=_allow(command, progress), last=last)):
-            now, step = time.monotonic(), step + 1
-            row = _row(look, step, now - begin)
-            metrics.write(json.dumps(row) + "\n")
-            metrics.flush()
-            log(row)
-            for answer in look.answers:
-                window, head = answer
-                heads.save(kept, window.number, head, command.fit.overlap)
-                if last is None or window.number > last.window.number:
-                    before = None if last is None else last.head
-                    total += flicker.of_window(window, head, before, command.fit.overlap)
-                    seconds += float(head.times[-1] - head.times[max(head.shared - 1, 0)])
-                    number = window.number + 1
-                last = answer
-            _show(bar, task, look, progress, seconds / (now - begin), given)
-            if stop and look.answers:
-                break
+        allow, mesh = _allow(command, progress), _mesh(command, given)
+        try:
+            for look in _sound(command, fitted_windows(cut, command.fit, allow=allow, last=last, mesh=mesh)):
+                now, step = time.monotonic(), step + 1
+                row = _row(look, step, now - begin)
+                metrics.write(json.dumps(row) + "\n")
+                metrics.flush()
+                log(row)
+                for answer in look.answers:
+                    window, head = answer
+                    heads.save(kept, window.number, head, command.fit.overlap)
+                    if last is None or window.number > last.window.number:
+                        before = None if last is None else last.head
+                        total += flicker.of_window(window, head, before, command.fit.overlap)
+                        seconds += float(head.times[-1] - head.times[max(head.shared - 1, 0)])
+                        number = window.number + 1
+                    last = answer
+                if given.live is not None and look.answers:
+                    newest(look.answers[-1].head)
+                _show(bar, task, look, progress, seconds / (now - begin), given)
+                if look.answers and given.live is None and _stopped(stop):
+                    break
+        except InputError as error:
+            if given.live is None or number == 0:
+                raise
+            failure = error
     console.print(f"  {number} windows in {time.monotonic() - begin:.2f} s, peak memory {peak_mb():.0f} MB")
-    return Outcome(not stop, number, total)
+    return Outcome(not stop, number, total, failure)
+
+
+def _last_step(folder: Path) -> int:
+    """Of the rows that `metrics.jsonl` has."""
+    rows = (folder / "metrics.jsonl").read_text().splitlines()
+    return json.loads(rows[-1])["step"] if rows else 0
 
 
 def _resumed(cut: Iterator[Window], number: int, head: Head | None) -> tuple[Answer | None, Iterator[Window]]:

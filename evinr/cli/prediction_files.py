@@ -38,7 +38,7 @@ def read(path: Path, timestamps: Path | None, values: Values) -> Given:
 
     Raises InputError for what is no prediction: no times, times that fall, pictures that cannot be read or differ in size.
     """
-    if (path / "checkpoint").is_dir():
+    if baseline_run.is_fit(path):
         if timestamps is not None or values != "auto":
             raise InputError(f"{path}: is a run, which knows its times and values; leave out --timestamps and --values")
         return _run(path)

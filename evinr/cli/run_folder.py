@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from evinr import checkpoint, heads
-from evinr.cli import source
+from evinr.cli import outputs, source
 from evinr.cli.commands import Fit
 from evinr.events import InputError
 from evinr.files import parents, resolved, whole
@@ -66,6 +66,15 @@ def require_same(folder: Path, about: dict[str, Any]) -> None:
 def has_numbers(folder: Path) -> bool:
     """Whether there is something to go on from."""
     return (folder / "checkpoint").exists() or heads.done(folder / heads.FOLDER) > 0
+
+
+def finished(folder: Path) -> bool:
+    """Whether a run has all its windows, and all its pictures, which are made last."""
+    try:
+        heads.Stored(folder / heads.FOLDER)
+    except InputError:
+        return False
+    return outputs.exist(folder)
 
 
 @contextmanager

@@ -18,8 +18,11 @@ Log = Callable[[dict[str, Any]], None]
 
 
 @contextmanager
-def stop_signals(console: Console) -> Iterator[list[int]]:
-    """Ctrl-C and SIGTERM, seen between chunks: raised inside one they would lose the state that it took over."""
+def stop_signals(console: Console, then: Callable[[], object] = bool) -> Iterator[list[int]]:
+    """Ctrl-C and SIGTERM, seen between chunks: raised inside one they would lose the state that it took over.
+
+    `then` is called at once: to end what waits.
+    """
     seen: list[int] = []
 
     def note(number: int, _: object) -> None:
@@ -27,6 +30,7 @@ def stop_signals(console: Console) -> Iterator[list[int]]:
             raise KeyboardInterrupt
         seen.append(number)
         console.print("stopping as soon as this is saved; once more to stop at once")
+        then()
 
     before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

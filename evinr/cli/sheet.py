@@ -41,7 +41,11 @@ class Seen:
 
     def at(self, times: np.ndarray) -> list[int]:
         """The pictures nearest to these times, each once."""
-        return sorted({int(np.abs(np.array(self.times) - time).argmin()) for time in times})
+        return sorted({self.nearest(time) for time in times})
+
+    def nearest(self, time: float) -> int:
+        """The picture nearest to a time."""
+        return int(np.abs(np.array(self.times) - time).argmin())
 
 
 def write(command: Fit, console: Console, folder: Path, given: Passing, result: Reconstruction, seen: Seen) -> None:
@@ -59,17 +63,24 @@ def write(command: Fit, console: Console, folder: Path, given: Passing, result: 
 
 def preview(path: Path, command: Fit, given: Passing, result: Reconstruction, seen: Seen) -> None:
     """Events, the reconstruction and, where there is one, the camera's or the simulator's picture of the same times."""
-    chosen = seen.at(np.linspace(*result.span, outputs.COLUMNS + 2)[1:-1])
-    times = np.array([seen.times[place] for place in chosen])
-    events = [_event_picture(seen.images[place], result) for place in chosen]
-    ours = np.concatenate(list(render.pictures(result, times, command.tone)))
-    rows = [report.Row("events", events), report.Row("evinr", ours)]
+    start, end = result.span
+    times = np.linspace(start, end, outputs.COLUMNS + 2)[1:-1]
+    camera = given.frames(times)
+    inside = None if camera is None else (camera.times >= start) & (camera.times <= end)
+    beside = []
     if given.truth is not None:
+        times = np.array([seen.times[place] for place in seen.at(times)])
         scene = np.stack([np.exp(given.truth(time)) for time in times])
-        rows.append(report.Row("truth", picture(scene, expose(scene, False, command.tone), command.tone)))
-    elif (camera := given.frames(times)) is not None and len(camera.times) == len(times):
-        shown = camera.images / 255 + 0.02  # 0.02: a black pixel has no logarithm
-        rows.append(report.Row("camera", picture(shown, expose(shown, False, command.tone), command.tone)))
+        beside = [report.Row("truth", picture(scene, expose(scene, False, command.tone), command.tone))]
+    elif camera is not None and inside is not None and inside.any():
+        times = camera.times[inside]
+        shown = camera.images[inside] / 255 + 0.02  # 0.02: a black pixel has no logarithm
+        beside = [report.Row("camera", picture(shown, expose(shown, False, command.tone), command.tone))]
+    else:
+        times = np.array([seen.times[place] for place in seen.at(times)])
+    events = [_event_picture(seen.images[seen.nearest(time)], result) for time in times]
+    ours = np.concatenate(list(render.pictures(result, times, command.tone)))
+    rows = [report.Row("events", events), report.Row("evinr", ours), *beside]
     report.contact_sheet(path, times.tolist(), rows)
 
 

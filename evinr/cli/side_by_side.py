@@ -15,6 +15,7 @@ from rich.console import Console
 from evinr import checkpoint, report
 from evinr.cli import baseline_run, scoring, source
 from evinr.cli.source import Source
+from evinr.config import OF_THE_WHOLE, OF_WINDOWS
 from evinr.evaluation import WithoutTruth, of_the_frames, score
 from evinr.events import Events, InputError
 from evinr.matching import alone, choose, shared
@@ -153,7 +154,9 @@ def about(path: Path) -> dict[str, Any]:
     if not (path / "config.json").is_file():
         return {}
     found = checkpoint.read_meaning(path)
-    return found | {"settings": asdict(found["config"]), "seed": found["config"].seed}
+    idle = OF_WINDOWS if found["config"].windows == "whole" else OF_THE_WHOLE
+    settings = {name: value for name, value in asdict(found["config"]).items() if name not in idle}
+    return found | {"settings": settings, "seed": found["config"].seed}
 
 
 def _course(path: Path) -> tuple[dict[str, list[float]], list[tuple[str, str]]]:
@@ -175,8 +178,9 @@ def _course(path: Path) -> tuple[dict[str, list[float]], list[tuple[str, str]]]:
         # The last line may be cut where a machine died while writing it.
         rows = [json.loads(line) for line in metrics.read_text().splitlines(keepends=True) if line.endswith("\n")]
         last = [row for row in rows if "seconds" in row][-1]
-        took = f"{rows[-1]['step']} in {last['seconds']:.3g} s, compilation included, {last['memory_mb']} MB at most"
-        return {term: [row[term] for row in rows] for term in TERMS}, [*facts, ("steps", took)]
+        took = f"in {last['seconds']:.3g} s, compilation included, {last['memory_mb']} MB at most"
+        count = ("windows", last["window"] + last["windows"]) if "window" in last else ("steps", last["step"])
+        return {term: [row[term] for row in rows] for term in TERMS}, [*facts, (count[0], f"{count[1]} {took}")]
     except (ValueError, KeyError, IndexError, TypeError) as error:
         raise InputError(
             f"{metrics}: cannot be understood ({error!r}); it is damaged: fit again, or remove it"

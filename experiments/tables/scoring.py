@@ -8,12 +8,12 @@ import numpy as np
 from evinr.config import FitConfig
 from evinr.evaluation import FIRST_HAS_NONE, evaluate
 from evinr.events import InputError
-from evinr.reconstruct import fit
 from evinr.matching import alone
 from evinr.metrics.confidence import mean_with_interval
 from evinr.metrics.lpips import Lpips
 from evinr.prediction import Prediction, Truth, of_reconstruction
 from evinr.protocols import Protocol
+from evinr.reconstruct import fit
 from evinr.reconstruction import Reconstruction, Span
 from evinr.scores import Evaluation, Mean
 from experiments.tables.spans import Piece, Walk

@@ -65,8 +65,8 @@ class Options:
     """Score only that much from the start of what counts of each sequence, to try the script."""
     whole: bool = False
     """Score all of each recording, without the protocol's cuts."""
-    steps: int | None = None
-    """Steps of a fit, to try the script; unset, the default's."""
+    iterations: int | None = None
+    """Steps of a fit's windows, to try the script; unset, the default's."""
     out: Path | None = None
     """Where the results go; unset, experiments/tables/results/NAME-PROTOCOL.json. Beside it, a folder of that name keeps
     those of each sequence."""
@@ -87,7 +87,9 @@ def main(dataset: Dataset, options: Options) -> int:
 
 
 def _run(dataset: Dataset, options: Options) -> int:
-    config = dataset.config if options.steps is None else replace(dataset.config, steps=options.steps)
+    config = dataset.config
+    if options.iterations is not None:
+        config = replace(config, iterations=options.iterations)
     lpips = None if options.lpips is None else load(options.lpips)
     protocol = PROTOCOLS[options.protocol]
     if protocol.normalisation == "log affine":
