@@ -26,7 +26,7 @@ class FitConfig:
     """Windows that are fitted at once by `parallel`."""
     tie: float = 0.1
     """Weight of the squared difference from the neighbouring window at shared knots."""
-    iterations: int = 50
+    iterations: int = 45
     """Steps of a window that starts from nothing."""
     warm_iterations: int = 12
     """Steps of a window that starts from the answer of the one before."""

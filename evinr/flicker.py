@@ -47,5 +47,7 @@ def of_window(window: Window, head: Head, before: Head | None, overlap: int) -> 
 
 
 def _change(values: Float[np.ndarray, "k planes h w"], still: Bool[np.ndarray, "k-1 planes h w"]) -> tuple[float, int]:
-    change = np.abs(np.diff(values.astype(np.float32), axis=0))[still]  # as stored, sums would be rounded, and end at 65504
+    change = np.abs(np.diff(values.astype(np.float32), axis=0))[
+        still
+    ]  # as stored, sums would be rounded, and end at 65504
     return float(change.sum(dtype=np.float64)), int(still.sum())

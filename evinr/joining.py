@@ -130,7 +130,9 @@ def _revised(last: Answer, head: Head, config: FitConfig, allow: Allow, done: in
     kind, shared, wanted = _kind(config), config.overlap + 1, done + config.revisions
     values = last.head.values.astype(kind)
     after = head.values[head.shared - shared : head.shared].astype(kind)
-    problem = Problem(last.window.images.astype(kind), values[:shared], after, np.array([config.tie, FIRM * config.tie], kind))
+    problem = Problem(
+        last.window.images.astype(kind), values[:shared], after, np.array([config.tie, FIRM * config.tie], kind)
+    )
     with jax.enable_x64(config.precision == "float64"):
         values, problem = (values, problem) if mesh is None else devices.place((values, problem), mesh)
         state = still(values, config)

@@ -1,18 +1,33 @@
 """How much memory a fit needs, before anyone fits."""
 
-from evinr.knots import EVENTS_PER_PIXEL, FEWEST, MOST
+from evinr.config import DEFAULT, LENGTHS
+from evinr.windows import FULL, LEAST, PATIENCE
 
-PROGRAM = 270e6
+PROGRAM = 311e6
 """Bytes of Python and JAX before anything is read (`baseline_mb` in experiments/benchmarks/results/memory.json)."""
+PIXELS = 2**20
+"""As in `joining`, which would start JAX."""
 
 
-def to_fit(events: int, height: int, width: int) -> float:
-    """Peak bytes of a fit with default settings on a CPU, beside PROGRAM.
+def to_fit(events: int, seconds: float, height: int, width: int) -> float:
+    """Peak bytes of `evinr fit FILE` with default settings on a CPU, beside PROGRAM.
 
-    130 MB to compile, 13 bytes an event, and for each pixel 625 bytes (33 parameters with their gradient and moments)
-    and 55 an interval (the event images and what they pass through). Fitted to eight measurements by
-    experiments/benchmarks/memory.py: 1, 10 and 50 million events at 240 x 180, 10 at 346 x 260, 0.02, 0.3 and 10 at
-    640 x 480 and 1 at 1280 x 720. It is within 6 % of each.
+    225 MB for compiled programs and pictures, and for each pixel 270 bytes, and at each knot of a window 46 for every window
+    that is fitted at once, 13 for every one of the batch before, and 38 where a last window slides back. Fitted to ten
+    measurements by experiments/benchmarks/memory.py, from 50 thousand to 50 million events on 240 x 180 to 1280 x 720.
+    It is within 8 % of each. It does not grow with the length of a recording, beyond two batches of windows.
     """
-    intervals = min(max(round(events / (EVENTS_PER_PIXEL * height * width)), FEWEST), MOST, max(events, 1))
-    return 130e6 + 13 * events + height * width * (625 + 55 * intervals)
+    pixels = height * width
+    intervals = intervals_of(events / pixels, seconds)
+    most = min(DEFAULT.batch, max(1, PIXELS // pixels))
+    if intervals <= DEFAULT.intervals:
+        knots = 1 + min(LENGTHS, key=lambda length: abs(length - events / (LEAST * pixels)))
+        return 225e6 + pixels * (270 + 46 * knots)
+    full = 1 + int(intervals - DEFAULT.intervals) // (DEFAULT.intervals - DEFAULT.overlap)
+    first, second = min(most, full), max(min(most, full - most), 0)
+    return 225e6 + pixels * (270 + (DEFAULT.intervals + 1) * (46 * first + 13 * second + 38))
+
+
+def intervals_of(events: float, seconds: float) -> float:
+    """How many intervals `windows.intervals` makes of so many events a pixel, if they come evenly."""
+    return max(min(events / LEAST, seconds / PATIENCE), events / FULL)

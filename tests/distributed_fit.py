@@ -1,9 +1,10 @@
-"""What test_devices runs in processes of their own: `layouts OUT`, with eight virtual devices, or `host COORDINATOR
-PROCESSES PROCESS START SILENCE OUT WAY`, one of the processes of a fit, where WAY says how it ends."""
+"""What test_devices runs in processes of their own: `layouts OUT` or `windows OUT`, with eight virtual devices, or `host
+COORDINATOR PROCESSES PROCESS START SILENCE OUT WAY`, one of the processes of a fit, where WAY says how it ends."""
 
 import os
 import sys
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,8 +17,11 @@ import numpy as np
 from jax.sharding import Mesh
 
 from evinr import devices, hosts
+from evinr.config import FitConfig
 from evinr.devices import Layout
-from evinr.events import InputError
+from evinr.events import Events, InputError
+from evinr.joining import fitted
+from evinr.windows import windows as windows_of
 
 LAYOUTS = [
     (8, (16, 24), Layout(8, 1)),
@@ -85,6 +89,51 @@ def layouts(out: Path) -> None:
     np.savez(out, **found)
 
 
+class Case(NamedTuple):
+    """A fit of windows, and devices over which each batch or window is laid."""
+
+    config: FitConfig
+    size: tuple[int, int]
+    layout: Layout
+
+
+SHORT = FitConfig(intervals=8, overlap=3, iterations=12, warm_iterations=6, revisions=4)
+DOUBLE = replace(SHORT, precision="float64")
+CASES = {
+    "windows": Case(SHORT, (12, 14), Layout(8, 1)),
+    "windows and pixels": Case(replace(DOUBLE, batch=2), (19, 12), Layout(2, 4)),
+    "sequential": Case(replace(DOUBLE, windows="sequential"), (16, 12), Layout(1, 8)),
+}
+
+
+def recording(size: tuple[int, int]) -> Events:
+    """Random events, of some ten windows: in parallel a batch, part of one, and a window that slid back."""
+    rng, count = np.random.default_rng(0), 1000
+    y, x = (rng.integers(0, side, count).astype(np.uint16) for side in size)
+    p = rng.choice([-1, 1], count).astype(np.int8)
+    return Events(np.sort(rng.uniform(0, 1.1, count)), x, y, p, *size)
+
+
+def windows_fitted(case: Case, mesh: Mesh | None) -> np.ndarray:
+    """The values of all windows."""
+    heads = {}
+    cut = windows_of([recording(case.size)], case.config)
+    # Sizes at which devices take parts of a window are too large for a test.
+    for look in fitted(cut, case.config, mesh=mesh):
+        heads |= {answer.window.number: answer.head.values for answer in look.answers}
+    return np.stack([heads[number] for number in sorted(heads)])
+
+
+def all_windows(out: Path) -> None:
+    """Every case's values, and those of one device."""
+    found = {}
+    for name, case in CASES.items():
+        devices.LARGE = 1 if case.layout.pixels > 1 else 900_000
+        mesh = devices.mesh(case.layout)
+        found |= {f"one {name}": windows_fitted(case, None), f"all {name}": windows_fitted(case, mesh)}
+    np.savez(out, **found)
+
+
 def host(coordinator: str, processes: int, process: int, start: int, silence: int, out: Path, way: str) -> None:
     """Solve, and write if that is this one's part; `die` at once then, or go on until another one does: `solve` or `sleep`."""
     with hosts.joined(coordinator, processes, process, start, silence):
@@ -106,6 +155,8 @@ if __name__ == "__main__":
         match sys.argv[1:]:
             case ["layouts", out]:
                 layouts(Path(out))
+            case ["windows", out]:
+                all_windows(Path(out))
             case ["host", coordinator, processes, process, start, silence, out, way]:
                 host(coordinator, int(processes), int(process), int(start), int(silence), Path(out), way)
     except InputError as error:

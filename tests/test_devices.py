@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
@@ -15,11 +16,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from evinr import devices, hosts
+from evinr import devices, heads, hosts
+from evinr.__main__ import main
+from evinr.config import DEFAULT
 from evinr.devices import Layout, layout
 from evinr.events import InputError
+from evinr.joining import together
 from tests.compilations import compilations
-from tests.distributed_fit import LAYOUTS, problem, solved
+from tests.distributed_fit import CASES, LAYOUTS, problem, solved
 
 ROOT = Path(__file__).parents[1]
 
@@ -64,6 +68,32 @@ def test_devices_agree_with_one(tmp_path: Path):
         assert one.shape == (windows, 5, 1, *size) and np.abs(one).max() > 0.1
         np.testing.assert_allclose(every, one, rtol=0, atol=1e-10 * np.abs(one).max())
         assert found[f"all_{number}_bytes"] < 0.75 * found[f"one_{number}_bytes"]
+
+
+def test_windows_agree_with_those_of_one_device(tmp_path: Path):
+    """Batches over devices, pixels of each window over devices, and both; also where the devices do not divide the rows."""
+    flags = "--xla_force_host_platform_device_count=8"
+    process = start("-m", "tests.distributed_fit", "windows", tmp_path / "values.npz", XLA_FLAGS=flags)
+    _, said = process.communicate()
+    assert process.returncode == 0, said
+    found = np.load(tmp_path / "values.npz")
+    for name, case in CASES.items():
+        one, every = found[f"one {name}"], found[f"all {name}"]
+        assert one.shape == (11, 9, 1, *case.size) and np.abs(one).max() > 1
+        atol = 1e-10 if case.config.precision == "float64" else 2e-3  # stored as float16
+        np.testing.assert_allclose(every, one, rtol=0, atol=atol)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 8, 12])
+def test_batches_suit_the_devices(count: int):
+    """A window for each small sensor's device at least; of large ones no more than each has memory for."""
+    assert together(100, DEFAULT, count) == {1: 8, 2: 8, 3: 6, 8: 8, 12: 12}[count]
+    assert together(400_000, DEFAULT, count) == {1: 2, 2: 4, 3: 6, 8: 8, 12: 12}[count]
+    assert together(921_600, DEFAULT, count) == min(count, 8)
+    assert together(10**7, replace(DEFAULT, batch=1), count) == 1
+    for pixels in (100, 400_000, 921_600, 10**7):
+        laid = layout(together(pixels, DEFAULT, count), pixels, count)
+        assert np.prod(laid) == count and together(pixels, DEFAULT, count) % laid.windows == 0
 
 
 # Hosts.
@@ -122,6 +152,38 @@ def test_two_processes_agree_with_one(ended: dict[str, Ended]):
     with jax.enable_x64(True):
         alone = np.asarray(solved(problem(4, (16, 24)), devices.mesh(Layout(1, 1))))
     np.testing.assert_allclose(np.load(ended["well"].values), alone, rtol=0, atol=1e-10 * np.abs(alone).max())
+
+
+def test_two_processes_write_the_run_of_one(tmp_path: Path):
+    """Through the command; the first one alone writes and speaks."""
+    rng = np.random.default_rng(0)
+    events = np.stack([np.sort(rng.uniform(0, 0.9, 900)), rng.integers(0, 16, 900), rng.integers(0, 12, 900)], 1)
+    np.save(tmp_path / "scene.npy", np.concatenate([events, rng.choice([-1, 1], (900, 1))], 1))
+    options = "--height 12 --width 16 --intervals 8 --overlap 2 --iterations 10 --frames 4".split()
+    options = ["fit", str(tmp_path / "scene.npy"), "--out", str(tmp_path), *options]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    hosts = ["--name", "two", "--coordinator", f"127.0.0.1:{port}", "--processes", "2"]
+    running = [start("-m", "evinr", *options, *hosts, "--process", str(number)) for number in range(2)]
+    assert main([*options, "--name", "one"]) == 0
+    said = [process.communicate(timeout=120) for process in running]
+    assert [process.returncode for process in running] == [0, 0], said
+    assert said[0][1] == said[1][1] == "" and "video" in said[0][0]
+    assert "scene" not in said[1][0]  # but a line of Gloo's
+    one, two = (heads.Stored(tmp_path / name / heads.FOLDER) for name in ("one", "two"))
+    assert len(one) == len(two) > 5
+    for number in range(len(one)):
+        np.testing.assert_allclose(two[number].values, one[number].values, rtol=0, atol=2e-3)
+
+
+def test_several_hosts_need_a_recording_that_is_there(capsys: pytest.CaptureFixture[str]):
+    for wrong in (["--windows", "sequential"], ["--budget", "1s"], ["--follow", "1s"], ["--resume"]):
+        with pytest.raises(SystemExit):
+            main(["fit", "a.npy", "--coordinator", "here:1234", "--processes", "2", "--process", "0", *wrong])
+        assert "several hosts" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["fit", "a.npy", "--processes", "2"])
 
 
 LINE = f"evinr: {hosts.LOST}\n"

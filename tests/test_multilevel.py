@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from evinr import energy, multilevel
+from evinr import energy
 from evinr.config import DEFAULT, FitConfig
 from evinr.energy import Problem
 from evinr.multilevel import Moving, advance, enlarge, shrink, still

@@ -136,12 +136,16 @@ def _of_frames(seen: Examination, frames: FrameReport) -> list[str]:
 
 
 def _of_memory(seen: Examination) -> list[str]:
-    needed, there = memory.PROGRAM + memory.to_fit(seen.health.events, *seen.size[:2]), _ram()
+    needed, there = memory.PROGRAM + _needed(seen), _ram()
     if seen.pixels is None or there is None or needed < 0.9 * there:
         return []
     return [
-        f"a fit needs {data(needed)} of memory, and this machine has {data(float(there))}: fit a part (--t-start, --t-end)"
+        f"a fit needs {data(needed)} of memory, and this machine has {data(float(there))}: pass --batch 1 or --intervals 16"
     ]
+
+
+def _needed(seen: Examination) -> float:
+    return memory.to_fit(seen.health.events, seen.health.seconds, *seen.size[:2])
 
 
 def _ram() -> int | None:
@@ -257,8 +261,9 @@ def _offset(frames: FrameReport) -> str:
 
 
 def _to_fit(seen: Examination) -> str:
-    needed = memory.to_fit(seen.health.events, *seen.size[:2])
-    return f"about {data(needed)} of memory with default settings, beside {data(memory.PROGRAM)} of Python and JAX"
+    return (
+        f"about {data(_needed(seen))} of memory with default settings, beside {data(memory.PROGRAM)} of Python and JAX"
+    )
 
 
 def _to_convert(seen: Examination) -> str:

@@ -12,14 +12,19 @@ from statistics import median
 from typing import Any, Literal, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import tyro
 
 from converters import Frames, read
 from evinr import siren
 from evinr.config import DEFAULT, PAPER, FitConfig
+from evinr.energy import Problem
+from evinr.events import Events
 from evinr.fitting import CHUNK, initial, schedule, steps, target, window
+from evinr.multilevel import advance, still
 from evinr.reconstruct import fit
+from evinr.windows import windows
 from experiments.benchmarks.design_score import Scores, score
 from experiments.benchmarks.fresh import fresh, start_backend
 from experiments.benchmarks.machine import RESULTS, save
@@ -38,7 +43,7 @@ class SliderDepth:
     precision: Literal["float32", "bfloat16"] = "float32"
     """Numbers of both presets."""
     steps: int | None = None
-    """Steps of both presets, to try the script; unset, their own."""
+    """Steps of both presets (of ours, of each part of a window), to try the script; unset, their own."""
     profile: Path | None = None
     """Folder for a trace of one chunk of steps of each preset; also counts its arithmetic and memory traffic."""
     out: Path = RESULTS / "slider_depth.json"
@@ -59,9 +64,11 @@ class Fitted(NamedTuple):
 
 def main(cfg: SliderDepth) -> None:
     presets = {
-        name: replace(preset, precision=cfg.precision, steps=cfg.steps or preset.steps)
-        for name, preset in (("default", DEFAULT), ("paper", PAPER))
+        "default": replace(DEFAULT, precision=cfg.precision),
+        "paper": replace(PAPER, precision=cfg.precision, steps=cfg.steps or PAPER.steps),
     }
+    if cfg.steps:
+        presets["default"] = replace(presets["default"], iterations=cfg.steps, warm_iterations=cfg.steps)
     wanted = {"default": cfg.repeats, "paper": cfg.paper_repeats}
     fits: dict[str, list[Fitted]] = {name: [] for name in presets}
     for turn in range(max(wanted.values())):
@@ -116,22 +123,24 @@ def summary(runs: list[Fitted]) -> dict[str, Any]:
 def profiled(recording: Path, config: FitConfig, folder: Path, chunks: int = 5) -> dict[str, float]:
     """Time, arithmetic and memory traffic of one step of a warm chunk, and a trace of one in `folder`.
 
-    At the first number of intervals of a coarse-to-fine fit. Runs in a new process.
+    Of one network at the first number of intervals of a coarse-to-fine fit, else of the first window. Runs in a new process.
     """
-    events, span = window(read(recording).events, config)
+    events = read(recording).events
     start_backend()
-    aim = jax.device_put(target(events, span, config))
-    net = siren.network(config, *aim.images.shape[1:])
-    state, factors = initial(net, config), schedule(np.full(CHUNK, 0.5), config)
-    lowered = steps.lower(state, aim, factors, net=net, config=config)
+    lowered, state, given = one_network(events, config) if config.windows == "whole" else one_window(events, config)
     compiled = lowered.compile()
+
+    def chunk(state: Any) -> Any:
+        after = jax.block_until_ready(compiled(state, *given))
+        return after[0] if config.windows == "whole" else after
+
     seconds = []
     for _ in range(1 + chunks):
         start = time.perf_counter()
-        state, terms = jax.block_until_ready(compiled(state, aim, factors))
+        state = chunk(state)
         seconds.append((time.perf_counter() - start) / CHUNK)
     with jax.profiler.trace(str(folder)):
-        jax.block_until_ready(compiled(state, aim, factors))
+        chunk(state)
     # XLA counts the body of a loop once: these are of one step. Arithmetic before optimisation where it can (calls into
     # libraries may count as none after it); traffic after it, where fused operations no longer touch memory.
     gflop = counted("flops", lowered.cost_analysis(), compiled.cost_analysis()) / 1e9
@@ -144,6 +153,23 @@ def profiled(recording: Path, config: FitConfig, folder: Path, chunks: int = 5) 
         "gflop_per_second": gflop / step,
         "gb_per_second": gigabytes / step,
     }
+
+
+def one_network(events: Events, config: FitConfig) -> tuple[jax.stages.Lowered, Any, tuple[Any, ...]]:
+    """A chunk of steps of all weights, the state that it starts from, and what else it is given."""
+    aim = jax.device_put(target(*window(events, config), config))
+    net = siren.network(config, *aim.images.shape[1:])
+    state, factors = initial(net, config), schedule(np.full(CHUNK, 0.5), config)
+    return steps.lower(state, aim, factors, net=net, config=config), state, (aim, factors)
+
+
+def one_window(events: Events, config: FitConfig) -> tuple[jax.stages.Lowered, Any, tuple[Any, ...]]:
+    """The same of a window's head."""
+    images = jnp.asarray(next(windows([events], config)).images)
+    neighbours = jnp.zeros((config.overlap + 1, *images.shape[1:]), images.dtype)
+    problem = Problem(images, neighbours, neighbours, jnp.zeros(2, images.dtype))
+    state = still(jnp.zeros((len(images) + 1, *images.shape[1:]), images.dtype), config)
+    return advance.lower(state, problem, CHUNK, config=config), state, (problem, CHUNK)
 
 
 def counted(what: str, *analyses: dict[str, float] | None) -> float:

@@ -33,7 +33,11 @@ from experiments.benchmarks.machine import save
 from experiments.suite.sequences import SEQUENCES, make
 
 PROTOCOLS = (ALIGNED, EVREAL_2024)
-METHODS: dict[str, FitConfig] = {"evinr": DEFAULT, "paper": PAPER}
+METHODS: dict[str, FitConfig] = {
+    "evinr": DEFAULT,
+    "sequential": replace(DEFAULT, windows="sequential"),
+    "paper": PAPER,
+}
 WIDTH = 128
 """Columns of the table where it is not on a terminal."""
 SHOWN = ("corr", "ssim", "mse", "psnr", "lpips", "temporal", "replay", "sharpness")
@@ -43,8 +47,8 @@ SHOWN = ("corr", "ssim", "mse", "psnr", "lpips", "temporal", "replay", "sharpnes
 class Suite:
     """Run methods over the benchmark suite."""
 
-    methods: tuple[Literal["evinr", "paper"], ...] = ("evinr", "paper")
-    """Presets of `evinr fit`."""
+    methods: tuple[Literal["evinr", "sequential", "paper"], ...] = ("evinr", "sequential", "paper")
+    """Presets of `evinr fit`, and ours with --windows sequential."""
     sequences: tuple[str, ...] = ()
     """Names of the sequences (see experiments/suite/sequences.py); unset, all."""
     recordings: Path | None = Path("../shared/data")
@@ -52,7 +56,7 @@ class Suite:
     seconds: float = 0.5
     """Of each real recording, from its start."""
     steps: int | None = None
-    """Steps of every fit, to try the suite; unset, each method's own."""
+    """Steps of `paper`, to try the suite; unset, its own."""
     lpips: Path | None = None
     """LPIPS weights (.safetensors, see `evinr weights convert`)."""
     out: Path = Path("experiments/suite/results/suite.json")
@@ -141,7 +145,9 @@ def recorded(folder: Path, seconds: float) -> list[Case]:
 
 def run(case: str, method: str, steps: int | None, events: Events, truth: Truth | None, lpips: Lpips | None) -> Outcome:
     """Fit and score."""
-    config = METHODS[method] if steps is None else replace(METHODS[method], steps=steps)
+    config = METHODS[method]
+    if steps is not None and method == "paper":
+        config = replace(config, steps=steps)
     begin = time.perf_counter()
     prediction = of_reconstruction(evinr.fit(events, config))
     seconds = time.perf_counter() - begin
