@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         where = f"{error.filename}: " if error.filename else ""
         return _say(f"{where}{error.strerror or error}; see that it can be written, and that there is space", 1)
     except MemoryError:
-        return _say("out of memory; ask for a shorter span, fewer --knots or fewer frames", 1)
+        return _say("out of memory; pass --windows sequential, or ask for a shorter span or fewer frames", 1)
     except KeyboardInterrupt:
         return _say("interrupted", 130)
     finally:

@@ -137,22 +137,31 @@ def save(folder: Path, number: int, head: Head, overlap: int, seen: Int8[np.ndar
         InputError: a value is no number, or beyond those of float16.
         OSError: it cannot be written.
     """
+    path = folder / _name(number)
+    with named(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    _write(path, number, head, seen)
+    line = f"{number:9d} {path.stat().st_size:15d}" + "".join(f" {at:25.17e}" for at in place(head, overlap)) + "\n"
+    with named(folder / INDEX), open(folder / INDEX, "ab") as index:
+        index.truncate(number * len(line))
+        index.write(line.encode())
+
+
+def revise(folder: Path, number: int, head: Head) -> None:
+    """Write a window anew, at the same knots, whole or not at all; those after it stay. Raises as `save`."""
+    _write(folder / _name(number), number, head, None)
+
+
+def _write(path: Path, number: int, head: Head, seen: Int8[np.ndarray, "h w"] | None) -> None:
     largest = float(max(head.values.max(), -head.values.min()))
     if not largest <= LARGEST:
         raise InputError(
             f"window {number}, from {head.times[0]} to {head.times[-1]} s: log intensity of {largest:.3g} thresholds cannot be"
             f" stored, {LARGEST:.0f} can; the fit diverged, or a pixel never rests: take it out of the recording"
         )
-    path = folder / _name(number)
-    with named(folder):
-        folder.mkdir(parents=True, exist_ok=True)
     picture = np.zeros((0, 0), np.int8) if seen is None else seen
     with whole(path) as partial:
         np.savez(partial, times=head.times, values=head.values.astype(np.float16), shared=head.shared, seen=picture)
-    line = f"{number:9d} {path.stat().st_size:15d}" + "".join(f" {at:25.17e}" for at in place(head, overlap)) + "\n"
-    with named(folder / INDEX), open(folder / INDEX, "ab") as index:
-        index.truncate(number * len(line))
-        index.write(line.encode())
 
 
 def done(folder: Path) -> int:

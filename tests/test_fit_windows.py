@@ -143,11 +143,7 @@ def test_a_killed_run_goes_on_to_the_same_bits(
     folder = tmp_path / "run"
     assert len(windows(folder)) == last and not (folder / "video.mp4").exists()
     assert fit(recording, tmp_path, *options, "--resume") == 0
-    if mode == "sequential":  # its window before was saved as revised, and not again before it went on
-        for a, b in zip(windows(folder)[: last - 1], windows(runs[mode]), strict=False):
-            np.testing.assert_array_equal(a.values, b.values)
-    else:
-        same(folder, runs[mode])
+    same(folder, runs[mode])
     assert [row["step"] for row in rows(folder)] == list(range(1, len(rows(folder)) + 1))
     assert len(windows(folder)) == len(windows(runs[mode])) and (folder / "video.mp4").exists()
 
@@ -174,8 +170,9 @@ def test_a_process_that_is_killed_loses_no_window_that_was_done(killed: Path, re
     assert fit(recording, killed.parent, *SEQUENTIAL, "--resume") == 0
     found, whole = windows(killed), windows(runs["sequential"])
     assert len(found) == len(whole)
-    for a, b in zip(found[: done - 1], whole, strict=False):
-        np.testing.assert_array_equal(a.values, b.values)
+    for number, (a, b) in enumerate(zip(found, whole, strict=True)):
+        if number != done - 2:  # killed in just the wrong moment, it is not revised
+            np.testing.assert_array_equal(a.values, b.values)
 
 
 def test_a_run_can_be_asked_while_it_is_fitted(recording: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -353,7 +350,15 @@ def test_events_that_were_dropped_are_counted(
     """The fit comes to a stand until all is written: what waits then is limited, the oldest are gone."""
     monkeypatch.setattr(passing, "open_live", partial(passing.open_live, limit=3000))
     arrived = threading.Event()
-    thread = sent(pipe, recording.read_bytes(), arrived.set)
+    content = recording.read_bytes()
+    half = content.index(b"\n", len(content) // 2) + 1
+
+    def more() -> None:
+        time.sleep(0.3)  # another block
+        os.write(pipe, content[half:])
+        arrived.set()
+
+    thread = sent(pipe, content[:half], more)
     fitted = fit_windows.fitted_windows
 
     def late(*given: object, **options: object) -> Iterator[joining.Look]:

@@ -394,6 +394,7 @@ def test_report_finds_the_recording_of_its_runs(place: Path, tmp_path: Path, cap
     assert out.stat().st_size > 10_000
     assert "exists already" in refused(capsys, "report", place / "runs/slider", "--out", out)
     page = out.read_text()
+    assert "iterations 20" in page and "sine_rate" not in page  # settings that have an effect
     (tmp_path / "mine.txt").write_text("mine")
     mine = ["report", place / "runs/slider", "--out", tmp_path / "mine.txt", "--overwrite"]
     assert "is no page of evinr" in refused(capsys, *mine) and (tmp_path / "mine.txt").read_text() == "mine"

@@ -95,7 +95,8 @@ def test_it_comes_to_the_minimum(intervals: int, tie: float, changes: dict[str, 
     with jax.enable_x64(True):
         given = problem((14, 11), tie, intervals, np.float64)
         if config.bayer:
-            given = Problem(*(np.tile(part, (1, 4, 1, 1)) for part in given[:3]), given.tie)
+            images, before, after = (np.tile(part, (1, 4, 1, 1)) for part in given[:3])
+            given = Problem(images, before, after, given.tie)
         best, state = lowest(given, config), still(nothing(given), config)
         found = []
         for count in (50, 50, 100):

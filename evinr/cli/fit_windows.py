@@ -3,7 +3,7 @@
 import json
 import shlex
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -148,9 +148,9 @@ def _fit(
                 metrics.write(json.dumps(row) + "\n")
                 metrics.flush()
                 log(row)
+                _save(kept, number, look.answers, command.fit.overlap)
                 for answer in look.answers:
                     window, head = answer
-                    heads.save(kept, window.number, head, command.fit.overlap)
                     if last is None or window.number > last.window.number:
                         before = None if last is None else last.head
                         total += flicker.of_window(window, head, before, command.fit.overlap)
@@ -168,6 +168,17 @@ def _fit(
             failure = error
     console.print(f"  {number} windows in {time.monotonic() - begin:.2f} s, peak memory {peak_mb():.0f} MB")
     return Outcome(not stop, number, total, failure)
+
+
+def _save(kept: Path, number: int, answers: Sequence[Answer], overlap: int) -> None:
+    """New windows, `number` and later, before the one that was revised after them: a run that is killed in between goes on
+    from the same answers."""
+    for window, head in answers:
+        if window.number >= number:
+            heads.save(kept, window.number, head, overlap)
+    for window, head in answers:
+        if window.number < number:
+            heads.revise(kept, window.number, head)
 
 
 def _last_step(folder: Path) -> int:
