@@ -12,20 +12,20 @@ PIXELS = 2**20
 def to_fit(events: int, seconds: float, height: int, width: int) -> float:
     """Peak bytes of `evinr fit FILE` with default settings on a CPU, beside PROGRAM.
 
-    225 MB for compiled programs and pictures, and for each pixel 270 bytes, and at each knot of a window 46 for every window
-    that is fitted at once, 13 for every one of the batch before, and 38 where a last window slides back. Fitted to ten
+    165 MB for compiled programs and pictures, and for each pixel 120 bytes, and at each knot of a window 46 for every window
+    that is fitted at once, 11 for every one of the batch before, and 36 where a last window slides back. Fitted to ten
     measurements by experiments/benchmarks/memory.py, from 50 thousand to 50 million events on 240 x 180 to 1280 x 720.
-    It is within 8 % of each. It does not grow with the length of a recording, beyond two batches of windows.
+    It is within 12 % of each. It does not grow with the length of a recording, beyond two batches of windows.
     """
     pixels = height * width
     intervals = intervals_of(events / pixels, seconds)
     most = min(DEFAULT.batch, max(1, PIXELS // pixels))
     if intervals <= DEFAULT.intervals:
         knots = 1 + min(LENGTHS, key=lambda length: abs(length - events / (LEAST * pixels)))
-        return 225e6 + pixels * (270 + 46 * knots)
+        return 165e6 + pixels * (120 + 46 * knots)
     full = 1 + int(intervals - DEFAULT.intervals) // (DEFAULT.intervals - DEFAULT.overlap)
     first, second = min(most, full), max(min(most, full - most), 0)
-    return 225e6 + pixels * (270 + (DEFAULT.intervals + 1) * (46 * first + 13 * second + 38))
+    return 165e6 + pixels * (120 + (DEFAULT.intervals + 1) * (46 * first + 11 * second + 36))
 
 
 def intervals_of(events: float, seconds: float) -> float:

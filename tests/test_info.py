@@ -341,7 +341,7 @@ def test_memory_to_fit_is_as_measured():
     results = Path(__file__).parents[1] / "experiments" / "benchmarks" / "results" / "memory.json"
     for case in json.loads(results.read_text())["results"]:
         needed = memory.to_fit(case["events"], 1.0, case["height"], case["width"])
-        assert needed / 1e6 == pytest.approx(case["fit_mb"], rel=0.1)
+        assert needed / 1e6 == pytest.approx(case["fit_mb"], rel=0.12)
         assert pytest.approx(case["baseline_mb"], rel=0.02) == memory.PROGRAM / 1e6
 
 
