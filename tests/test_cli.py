@@ -322,7 +322,7 @@ def test_a_handful_of_events_gives_a_video(rows: list[list[float]], tmp_path: Pa
 @pytest.mark.parametrize("options", [[*SMALL, "--iterations", "100000"], [*WHOLE, "--steps", "100000"]])
 def test_a_budget_ends_the_fit(options: list[str], recording: Path, tmp_path: Path):
     assert main(["fit", str(recording), "--out", str(tmp_path), *SIZE, *options, "--budget", "3s"]) == 0
-    assert 1 <= len(steps_of(tmp_path / "scene")) < 100000 / 10
+    assert 1 <= len(steps_of(tmp_path / "scene")) < 100000
     assert (tmp_path / "scene" / "video.mp4").exists()
 
 
