@@ -7,7 +7,6 @@ Peaks are of the whole process, less what it took after imports and the start of
 import contextlib
 import os
 import resource
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -122,8 +121,11 @@ def measure(path: Path, iterations: int) -> Peaks:
 
 
 def peak_mb() -> float:
-    """Most memory that this process ever had in use, in MB. The system counts KiB; macOS, bytes."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6
+    """Peak memory of this process in MB (1e6 bytes), since it began its program: getrusage counts its parent's, too."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        return int(status.read_text().split("VmHWM:")[1].split()[0]) * 1024 / 1e6
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
 
 
 if __name__ == "__main__":
