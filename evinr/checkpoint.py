@@ -60,8 +60,7 @@ def save_reconstruction(folder: Path, reconstruction: Reconstruction) -> None:
 def _copy_windows(folder: Path, reconstruction: Reconstruction) -> None:
     windows = reconstruction.heads
     for number in range(len(windows)):
-        seen = windows.seen(number) if isinstance(windows, heads.Stored) else None
-        heads.save(folder, number, windows[number], reconstruction.config.overlap, seen)
+        heads.save(folder, number, [windows[number]], reconstruction.config.overlap)
 
 
 def load(folder: Path | str) -> Reconstruction:

@@ -1,7 +1,8 @@
 """What is fitted to the windows of a recording: where each of them lies in time, and how they are kept in a folder.
 
-In `windows/` of a run, `000000.npz` and so on hold a window each, and `index.txt` a line of equal length for each: its
-number, the bytes of its file, and where it lies. A window counts once its line is whole.
+In `windows/` of a run, `000000.npz` and so on hold a window each, `000000r.npz` one that was revised, and `index.txt` a line
+of equal length for each: its number, whether it was revised, the bytes of its file, and where it lies. Files that no line
+tells of do not count: windows that belong together appear with one replacement of the index.
 """
 
 import os
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Float64, Int8
+from jaxtyping import Float, Float64
 
 from evinr.events import InputError
 from evinr.files import named, whole
@@ -93,11 +94,13 @@ class Stored:
         if len(rows) < lines:
             raise _refusal(folder / INDEX, f"line {len(rows) + 1} is damaged")
         if count < lines:
-            size, expected = _sizes(folder).get(_name(count)), int(rows[count, 1])
+            name, expected = _name(count, bool(rows[count, 1])), int(rows[count, 2])
+            size = _sizes(folder).get(name)
             found = "missing" if size is None else f"cut short or changed, it has {size} of {expected} bytes"
-            raise _refusal(folder / _name(count), found)
+            raise _refusal(folder / name, found)
         self.folder = folder
-        self.layout = rows[:, 2:]
+        self.layout = rows[:, 3:]
+        self._revised = rows[:, 1].astype(bool)
         self._kept = lru_cache(KEPT)(self._read)
 
     def __len__(self) -> int:
@@ -106,13 +109,10 @@ class Stored:
     def __getitem__(self, number: int) -> Head:
         return self._kept(range(len(self))[number])
 
-    def seen(self, number: int) -> Int8[np.ndarray, "h w"] | None:
-        """The picture of events that was stored with a window, if there was one."""
-        seen = _arrays(self.folder / _name(number), "seen")[0]
-        return seen if seen.size else None
-
     def _read(self, number: int) -> Head:
-        path = self.folder / _name(number)
+        path = self.folder / _name(number, bool(self._revised[number]))
+        if not path.exists():  # of a fit that goes on, and has revised it since
+            path = self.folder / _name(number, True)
         times, values, shared = _arrays(path, "times", "values", "shared")
         if (times[0], times[-1]) != (self.layout[number, 0], self.layout[number, -1]):
             raise _refusal(path, f"is of another run, it starts at {times[0]} s")
@@ -128,40 +128,49 @@ def layout(heads: Heads, overlap: int) -> Float64[np.ndarray, "w 4"]:
     return heads.layout if isinstance(heads, Stored) else np.array([place(head, overlap) for head in heads])
 
 
-def save(folder: Path, number: int, head: Head, overlap: int, seen: Int8[np.ndarray, "h w"] | None = None) -> None:
-    """Write a window, whole or not at all; those after it, left by an earlier run, no longer count.
+def save(folder: Path, number: int, heads: Sequence[Head], overlap: int, revised: Head | None = None) -> None:
+    """Write windows, the first of them `number`, and the one before them as they made it, `revised`: all of it or nothing,
+    whenever the process dies. Windows behind them, left by an earlier run, no longer count.
 
-    Values are rounded to float16, which is 0.05 % of each. `seen` is a picture of its events, for previews.
+    Values are rounded to float16, which is 0.05 % of each.
 
     Raises:
         InputError: a value is no number, or beyond those of float16.
         OSError: it cannot be written.
     """
-    path = folder / _name(number)
     with named(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    _write(path, number, head, seen)
-    line = f"{number:9d} {path.stat().st_size:15d}" + "".join(f" {at:25.17e}" for at in place(head, overlap)) + "\n"
-    with named(folder / INDEX), open(folder / INDEX, "ab") as index:
-        index.truncate(number * len(line))
-        index.write(line.encode())
+    first = number if revised is None else number - 1
+    lines = []
+    for at, head in enumerate(heads if revised is None else [revised, *heads], first):
+        path = folder / _name(at, at < number)
+        _write(path, at, head)
+        about = f"{at:9d} {at < number:d} {path.stat().st_size:13d}"
+        lines.append(about + "".join(f" {at:25.17e}" for at in place(head, overlap)) + "\n")
+    before = (folder / INDEX).read_bytes()[: first * LINE] if first else b""
+    with whole(folder / INDEX) as partial:
+        partial.write_bytes(before + "".join(lines).encode())
+    if revised is not None:
+        (folder / _name(first, False)).unlink(missing_ok=True)
 
 
-def revise(folder: Path, number: int, head: Head) -> None:
-    """Write a window anew, at the same knots, whole or not at all; those after it stay. Raises as `save`."""
-    _write(folder / _name(number), number, head, None)
+def tidy(folder: Path) -> None:
+    """Take away the files that no line tells of: what a killed run had written before the index, or not yet removed."""
+    rows, _ = _index(folder)
+    told = {_name(number, bool(row[1])) for number, row in enumerate(rows)}
+    for name in _sizes(folder).keys() - told:
+        (folder / name).unlink()
 
 
-def _write(path: Path, number: int, head: Head, seen: Int8[np.ndarray, "h w"] | None) -> None:
+def _write(path: Path, number: int, head: Head) -> None:
     largest = float(max(head.values.max(), -head.values.min()))
     if not largest <= LARGEST:
         raise InputError(
             f"window {number}, from {head.times[0]} to {head.times[-1]} s: log intensity of {largest:.3g} thresholds cannot be"
             f" stored, {LARGEST:.0f} can; the fit diverged, or a pixel never rests: take it out of the recording"
         )
-    picture = np.zeros((0, 0), np.int8) if seen is None else seen
     with whole(path) as partial:
-        np.savez(partial, times=head.times, values=head.values.astype(np.float16), shared=head.shared, seen=picture)
+        np.savez(partial, times=head.times, values=head.values.astype(np.float16), shared=head.shared)
 
 
 def done(folder: Path) -> int:
@@ -169,16 +178,16 @@ def done(folder: Path) -> int:
     rows, _ = _index(folder)
     sizes = _sizes(folder)
     for number, row in enumerate(rows):
-        if sizes.get(_name(number)) != row[1]:
+        if sizes.get(_name(number, bool(row[1]))) != row[2]:
             return number
     return len(rows)
 
 
-LINE = 9 + 1 + 15 + 4 * 26 + 1
+LINE = 9 + 1 + 1 + 1 + 13 + 4 * 26 + 1
 """Bytes of a line of the index."""
 
 
-def _index(folder: Path) -> tuple[Float64[np.ndarray, "w 6"], int]:
+def _index(folder: Path) -> tuple[Float64[np.ndarray, "w 7"], int]:
     """The lines before the first damaged one, and how many whole ones there are: what a killed run left of one is none."""
     content = (folder / INDEX).read_bytes() if (folder / INDEX).exists() else b""
     lines = [content[start : start + LINE] for start in range(0, len(content) - LINE + 1, LINE)]
@@ -188,10 +197,10 @@ def _index(folder: Path) -> tuple[Float64[np.ndarray, "w 6"], int]:
             row = [float(word) for word in line.split()]
         except ValueError:
             break
-        if len(row) != 6 or row[0] != number:
+        if len(row) != 7 or row[0] != number:
             break
         rows.append(row)
-    return np.array(rows).reshape(-1, 6), len(lines)
+    return np.array(rows).reshape(-1, 7), len(lines)
 
 
 def _sizes(folder: Path) -> dict[str, int]:
@@ -208,8 +217,8 @@ def _arrays(path: Path, *names: str) -> list[np.ndarray]:
         raise _refusal(path, f"damaged ({error})") from None
 
 
-def _name(number: int) -> str:
-    return f"{number:06d}.npz"
+def _name(number: int, revised: bool) -> str:
+    return f"{number:06d}{'r' if revised else ''}.npz"
 
 
 def _refusal(path: Path, what: str) -> InputError:

@@ -15,13 +15,11 @@ from evinr.heads import Head, Stored
 from evinr.reconstruction import joined
 from evinr.tonemap import ToneMap
 
-SEEN = np.random.default_rng(3).integers(-128, 128, SIZE).astype(np.int8)
-
 
 def written(folder: Path, windows: tuple[Head, ...] = WINDOWS) -> Path:
     """The folder with these windows."""
     for number, head in enumerate(windows):
-        heads.save(folder, number, head, CONFIG.overlap, seen=SEEN if number % 2 else None)
+        heads.save(folder, number, [head], CONFIG.overlap)
     return folder
 
 
@@ -41,10 +39,6 @@ def test_windows_come_back_rounded_to_float16(tmp_path: Path):
         np.testing.assert_array_equal(found.times, head.times)
         np.testing.assert_allclose(found.values, head.values, rtol=2**-11, atol=1e-7)
         assert found.shared == head.shared and found.values.dtype == np.float16
-        if number % 2:
-            np.testing.assert_array_equal(stored.seen(number), SEEN)
-        else:
-            assert stored.seen(number) is None
     assert stored[-1].shared == WINDOWS[-1].shared
     with pytest.raises(IndexError):
         stored[len(WINDOWS)]
@@ -66,18 +60,10 @@ def test_a_run_of_windows_is_saved_and_loaded(tmp_path: Path):
         before.save(tmp_path / "run")
 
 
-def test_a_copy_keeps_the_pictures_of_events(tmp_path: Path):
-    stored = Stored(written(tmp_path / "windows"))
-    joined(stored, CONFIG, *SIZE).save(tmp_path / "copy")
-    copied = Stored(tmp_path / "copy" / "windows")
-    assert copied.seen(0) is None
-    np.testing.assert_array_equal(copied.seen(1), SEEN)
-
-
 def test_a_killed_run_has_the_span_of_its_windows(tmp_path: Path):
     answer(WINDOWS).save(tmp_path / "run")
     (tmp_path / "run" / "windows" / heads.INDEX).write_bytes(b"")
-    heads.save(tmp_path / "run" / "windows", 0, WINDOWS[0], CONFIG.overlap)
+    heads.save(tmp_path / "run" / "windows", 0, [WINDOWS[0]], CONFIG.overlap)
     assert evinr.load(tmp_path / "run").span == (WINDOWS[0].times[0], WINDOWS[0].times[-1])
 
 
@@ -128,7 +114,7 @@ def test_a_line_that_a_kill_cut_short_does_not_count(tmp_path: Path, cut: int):
     index = written(tmp_path) / heads.INDEX
     os.truncate(index, index.stat().st_size - cut)
     assert heads.done(tmp_path) == len(Stored(tmp_path)) == len(WINDOWS) - 1
-    heads.save(tmp_path, len(WINDOWS) - 1, WINDOWS[-1], CONFIG.overlap)
+    heads.save(tmp_path, len(WINDOWS) - 1, [WINDOWS[-1]], CONFIG.overlap)
     assert heads.done(tmp_path) == len(Stored(tmp_path)) == len(WINDOWS)
     assert index.stat().st_size == len(WINDOWS) * heads.LINE
 
@@ -137,8 +123,52 @@ def test_a_fit_that_goes_on_replaces_the_windows_from_there(tmp_path: Path):
     (written(tmp_path) / "000002.npz").unlink()
     assert heads.done(tmp_path) == 2
     assert "000002.npz: missing" in refused(tmp_path)
-    heads.save(tmp_path, 2, WINDOWS[2], CONFIG.overlap)
+    heads.save(tmp_path, 2, [WINDOWS[2]], CONFIG.overlap)
     assert heads.done(tmp_path) == len(Stored(tmp_path)) == 3, "those after it came from another second window"
+
+
+class Killed(BaseException):
+    """A process is no more."""
+
+
+@pytest.mark.parametrize("moment", range(4))
+def test_windows_that_belong_together_appear_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: int):
+    """Two new ones and a revised one, killed before each of the four files takes its place, and before the old one goes."""
+    written(tmp_path, WINDOWS[:2])
+    revised = WINDOWS[1]._replace(values=WINDOWS[1].values + 1)
+    with monkeypatch.context() as patched, pytest.raises(Killed):
+        left, replace = [None] * moment, os.replace
+
+        def dying(*paths: Path) -> None:
+            if not left:
+                raise Killed
+            left.pop()
+            replace(*paths)
+
+        patched.setattr(os, "replace", dying)
+        heads.save(tmp_path, 2, WINDOWS[2:4], CONFIG.overlap, revised)
+    assert heads.done(tmp_path) == 2
+    np.testing.assert_array_equal(Stored(tmp_path)[1].values, WINDOWS[1].values.astype(np.float16))
+    heads.tidy(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["000000.npz", "000001.npz", heads.INDEX]
+    before = Stored(tmp_path)
+    heads.save(tmp_path, 2, WINDOWS[2:4], CONFIG.overlap, revised)
+    after = Stored(tmp_path)
+    assert heads.done(tmp_path) == len(after) == 4
+    np.testing.assert_array_equal(after[1].values, revised.values.astype(np.float16))
+    np.testing.assert_array_equal(before[1].values, after[1].values)  # who had opened it before can still read it
+    assert sorted(path.name for path in tmp_path.glob("*.npz")) == [
+        f"00000{name}.npz" for name in ("0", "1r", "2", "3")
+    ]
+
+
+def test_an_old_window_whose_removal_a_kill_prevented_does_no_harm(tmp_path: Path):
+    old = (written(tmp_path, WINDOWS[:2]) / "000001.npz").read_bytes()
+    heads.save(tmp_path, 2, WINDOWS[2:3], CONFIG.overlap, WINDOWS[1]._replace(values=WINDOWS[1].values + 1))
+    (tmp_path / "000001.npz").write_bytes(old)
+    np.testing.assert_array_equal(Stored(tmp_path)[1].values, (WINDOWS[1].values + 1).astype(np.float16))
+    heads.tidy(tmp_path)
+    assert not (tmp_path / "000001.npz").exists() and heads.done(tmp_path) == 3
 
 
 def test_a_window_that_could_not_be_written_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -150,7 +180,7 @@ def test_a_window_that_could_not_be_written_leaves_nothing(tmp_path: Path, monke
 
     monkeypatch.setattr(np, "savez", full)
     with pytest.raises(OSError, match="000002.npz"):
-        heads.save(tmp_path, 2, WINDOWS[2], CONFIG.overlap)
+        heads.save(tmp_path, 2, [WINDOWS[2]], CONFIG.overlap)
     assert heads.done(tmp_path) == 2
     assert sorted(path.name for path in tmp_path.iterdir()) == ["000000.npz", "000001.npz", heads.INDEX]
 
@@ -209,12 +239,12 @@ def test_what_float16_cannot_hold_is_refused(tmp_path: Path, value: float):
     values = WINDOWS[0].values.copy()
     values[2, 0, 1, 1] = value
     with pytest.raises(InputError, match="window 0, from 5.0.* cannot be stored"):
-        heads.save(tmp_path, 0, WINDOWS[0]._replace(values=values), CONFIG.overlap)
+        heads.save(tmp_path, 0, [WINDOWS[0]._replace(values=values)], CONFIG.overlap)
     assert not list(tmp_path.iterdir())
 
 
 def test_the_largest_values_are_kept(tmp_path: Path):
     values = WINDOWS[0].values.copy()
     values[2, 0, 1, :2] = 65504, -65504
-    heads.save(tmp_path, 0, WINDOWS[0]._replace(values=values), CONFIG.overlap)
+    heads.save(tmp_path, 0, [WINDOWS[0]._replace(values=values)], CONFIG.overlap)
     np.testing.assert_array_equal(Stored(tmp_path)[0].values[2, 0, 1, :2], [65504, -65504])

@@ -93,7 +93,7 @@ def _fit(command: Compare, method: str, out: Path) -> Fit:
     preset, folder = PRESETS[PRESET[method]], out / method
     resume = run_folder.has_numbers(folder) and not command.overwrite
     # What a process that was killed before its first window or checkpoint left; anything else in it is somebody's.
-    left = {"config.json", "metrics.jsonl", heads.FOLDER}
+    left = {"config.json", "metrics.jsonl", heads.FOLDER, run_folder.LOCK}
     cut_short = folder.is_dir() and {file.name for file in folder.iterdir()} <= left
     return replace(
         preset,

@@ -10,23 +10,24 @@ from rich.console import Console
 from evinr import devices, hosts
 from evinr.cli import fit_whole, fit_windows, passing, run_folder, source
 from evinr.cli.commands import Fit
+from evinr.cli.running import Log, unwatched
 
 
 def run(command: Fit, argv: Sequence[str]) -> int:
     """Fit, write the run folder, and say where things are. `argv` is how the command was given."""
     devices.compilation_cache()
+    console = Console(highlight=False, soft_wrap=True, markup=False)
     if command.hosts.coordinator is None:
-        return _alone(command, argv)
+        return alone(command, argv, console)
     with hosts.joined(command.hosts.coordinator, command.hosts.processes, command.hosts.process):
         if hosts.writes():
-            return _alone(command, argv)
+            return alone(command, argv, console)
         quiet = Console(quiet=True)
         return fit_windows.assisted(command, passing.opened(command, quiet))
 
 
-def _alone(command: Fit, argv: Sequence[str]) -> int:
+def alone(command: Fit, argv: Sequence[str], console: Console) -> int:
     """What the process does that writes."""
-    console = Console(highlight=False, soft_wrap=True, markup=False)
     folder = run_folder.choose(command)
     if command.is_live and command.fit.windows == "parallel":
         console.print("live: windows are fitted one after another, as they come (--windows sequential)")
@@ -38,8 +39,13 @@ def _alone(command: Fit, argv: Sequence[str]) -> int:
     return fitted(command, shlex.join(again), console, folder, given)
 
 
-def fitted(command: Fit, again: str, console: Console, folder: Path, given: source.Source) -> int:
-    """Fit a recording in memory into a folder that `run_folder.choose` chose; `again` is how to go on if stopped."""
+def fitted(
+    command: Fit, again: str, console: Console, folder: Path, given: source.Source, watch: Log = unwatched
+) -> int:
+    """Fit a recording in memory into a folder that `run_folder.choose` chose; `again` is how to go on if stopped.
+
+    `watch` is told of every step, once what it fitted is saved.
+    """
     if command.fit.windows == "whole":
-        return fit_whole.fitted(command, again, console, folder, given)
-    return fit_windows.fitted(command, again, console, folder, passing.held(given))
+        return fit_whole.fitted(command, again, console, folder, given, watch)
+    return fit_windows.fitted(command, again, console, folder, passing.held(given), watch)

@@ -13,7 +13,7 @@ from rich.console import Console
 from evinr import checkpoint, report
 from evinr.cli import outputs, run_folder, source
 from evinr.cli.commands import Fit
-from evinr.cli.running import Log, peak_mb, stop_signals, wandb_log
+from evinr.cli.running import Log, logs, peak_mb, stop_signals, unwatched
 from evinr.events import Events, InputError
 from evinr.files import write_json
 from evinr.fitting import Snapshot, deadline, reconstruction, snapshots, target, window
@@ -23,8 +23,13 @@ SAVE_EVERY = 30.0
 """Seconds between checkpoints while a fit goes on: what a machine that dies can lose."""
 
 
-def fitted(command: Fit, again: str, console: Console, folder: Path, given: source.Source) -> int:
-    """Fit a source that was read into a folder that `run_folder.choose` chose; `again` is how to go on if stopped."""
+def fitted(
+    command: Fit, again: str, console: Console, folder: Path, given: source.Source, watch: Log = unwatched
+) -> int:
+    """Fit a source that was read into a folder that `run_folder.choose` chose; `again` is how to go on if stopped.
+
+    `watch` is told of every step.
+    """
     try:
         events, span = window(given.events, command.fit, given.asked)
         intervals = len(target(events, span, command.fit).images)
@@ -36,12 +41,12 @@ def fitted(command: Fit, again: str, console: Console, folder: Path, given: sour
     start = None
     if command.resume:
         run_folder.require_same(folder, about)
-        start = checkpoint.load_state(folder)
+        start = checkpoint.load_state(folder) if run_folder.has_numbers(folder) else None
     done = start is not None and start.progress >= 1
     if start and done and outputs.exist(folder):
         console.print(f"{folder} is finished, at step {start.step}: nothing to resume")
         return 0
-    with run_folder.opened(folder, command), wandb_log(command, folder, about) as log, stop_signals(console) as stop:
+    with run_folder.opened(folder, command), logs(command, folder, about, watch) as log, stop_signals(console) as stop:
         if start is None:
             write_json(folder / "config.json", about)
         last = start if start and done else _fit(command, console, folder, events, span, start, log, stop)

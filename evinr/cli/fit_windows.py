@@ -20,7 +20,7 @@ from evinr.cli import run_folder, sheet
 from evinr.cli.commands import Fit
 from evinr.cli.newest import shown as newest_picture
 from evinr.cli.passing import Passing
-from evinr.cli.running import Log, peak_mb, stop_signals, wandb_log
+from evinr.cli.running import Log, logs, peak_mb, stop_signals, unwatched
 from evinr.events import InputError
 from evinr.files import write_json
 from evinr.flicker import Flicker
@@ -42,8 +42,11 @@ class Outcome(NamedTuple):
     """What ended a recording that came in live."""
 
 
-def fitted(command: Fit, again: str, console: Console, folder: Path, given: Passing) -> int:
-    """Fit what passes by into a folder that `run_folder.choose` chose; `again` is how to go on if stopped."""
+def fitted(command: Fit, again: str, console: Console, folder: Path, given: Passing, watch: Log = unwatched) -> int:
+    """Fit what passes by into a folder that `run_folder.choose` chose; `again` is how to go on if stopped.
+
+    `watch` is told of every step, once what it fitted is saved.
+    """
     tell(console, given)
     span = Span(0.0, 0.0) if given.known is None else given.known.span
     empty = Reconstruction({}, command.fit, given.height, given.width, span)
@@ -56,7 +59,7 @@ def fitted(command: Fit, again: str, console: Console, folder: Path, given: Pass
     end_live = bool if given.live is None else given.live.waiting.close
     with (
         run_folder.opened(folder, command),
-        wandb_log(command, folder, about) as log,
+        logs(command, folder, about, watch) as log,
         stop_signals(console, end_live) as stop,
     ):
         if not command.resume:
@@ -129,6 +132,7 @@ def _fit(
     """Fit window by window, each saved when it is done."""
     kept = folder / heads.FOLDER
     number = heads.done(kept) if command.resume else 0
+    heads.tidy(kept)
     before = heads.Stored(kept)[number - 1] if number else None
     progress = pacing.Progress(given.known.events if given.known else 0)
     begin, total, seconds, failure = time.monotonic(), Flicker(), 0.0, None
@@ -147,8 +151,8 @@ def _fit(
                 row = _row(look, step, now - begin)
                 metrics.write(json.dumps(row) + "\n")
                 metrics.flush()
-                log(row)
                 _save(kept, number, look.answers, command.fit.overlap)
+                log(row)
                 for answer in look.answers:
                     window, head = answer
                     if last is None or window.number > last.window.number:
@@ -171,14 +175,11 @@ def _fit(
 
 
 def _save(kept: Path, number: int, answers: Sequence[Answer], overlap: int) -> None:
-    """New windows, `number` and later, before the one that was revised after them: a run that is killed in between goes on
-    from the same answers."""
-    for window, head in answers:
-        if window.number >= number:
-            heads.save(kept, window.number, head, overlap)
-    for window, head in answers:
-        if window.number < number:
-            heads.revise(kept, window.number, head)
+    """New windows, `number` and later, and the one before them if they revised it."""
+    new = [head for window, head in answers if window.number >= number]
+    revised = [head for window, head in answers if window.number < number]
+    if new:
+        heads.save(kept, number, new, overlap, *revised)
 
 
 def _last_step(folder: Path) -> int:

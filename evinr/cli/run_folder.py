@@ -4,9 +4,11 @@ import json
 import re
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, TextIO
+
+from filelock import FileLock, Timeout
 
 from evinr import checkpoint, heads
 from evinr.cli import outputs, source
@@ -16,6 +18,8 @@ from evinr.files import parents, resolved, whole
 
 UNREADABLE = "[]*?"
 """Orbax takes paths with these for patterns, and finds nothing."""
+LOCK = ".lock"
+"""Held by the process that writes a run; it stays there, and says nothing of itself."""
 
 
 def place(out: Path, name: str) -> Path:
@@ -38,15 +42,22 @@ def choose(command: Fit) -> Path:
         raise InputError(
             f"{folder}: Orbax reads no folder with one of {UNREADABLE} in its path; pass another --name or --out"
         )
-    if folder.exists() and command.overwrite:
+    if begun(folder) and command.overwrite:
         checkpoint.read_meaning(folder)  # anything else is somebody's
         if resolved(Path(command.source)).is_relative_to(resolved(folder)):
             raise InputError(f"{folder}: holds the recording itself; pass another --name or --out")
-    if command.resume and not folder.is_dir():
+    if command.resume and not begun(folder):
         raise InputError(f"{folder}: no such run to resume; pass its --name, or leave out --resume")
-    if folder.exists() and not (command.resume or command.overwrite):
+    if begun(folder) and not (command.resume or command.overwrite):
         raise InputError(f"{folder}: exists already; pass --resume, --overwrite or another --name")
     return folder
+
+
+def begun(folder: Path) -> bool:
+    """Whether there is something in its place: more than an empty folder, as a process leaves that is killed at once."""
+    if not folder.is_dir():
+        return folder.exists()
+    return any(entry.name != LOCK for entry in folder.iterdir())
 
 
 def require_same(folder: Path, about: dict[str, Any]) -> None:
@@ -78,19 +89,44 @@ def finished(folder: Path) -> bool:
 
 
 @contextmanager
-def opened(folder: Path, command: Fit) -> Iterator[None]:
-    """The folder, new unless a run is resumed. After an error before the first checkpoint nothing is left of a new one,
-    and one that was to be overwritten is put back."""
-    if command.resume:
+def held(folder: Path) -> Iterator[None]:
+    """The folder, for this process alone, until it ends in whatever way.
+
+    Raises InputError where another process has it.
+    """
+    lock = FileLock(folder / LOCK, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise InputError(f"{folder}: another process is writing it; wait for that, or pass another --name") from None
+    try:
         yield
-        return
+    finally:
+        lock.release()
+
+
+@contextmanager
+def opened(folder: Path, command: Fit) -> Iterator[None]:
+    """The folder, new unless a run is resumed, and held. After an error before the first checkpoint nothing is left of a
+    new one, and one that was to be overwritten is put back. Raises InputError where another process has it."""
     folder = resolved(folder)
     replaced = folder.with_name(f".replaced-{folder.name}")
-    shutil.rmtree(replaced, ignore_errors=True)
-    with parents(folder):
-        if folder.exists():
-            folder.rename(replaced)
-        folder.mkdir()
+    if command.resume:
+        with held(folder):
+            yield
+        shutil.rmtree(replaced, ignore_errors=True)
+        return
+    with ExitStack() as locks, parents(folder):
+        if begun(folder):
+            locks.enter_context(held(folder))
+            if replaced.exists():  # this one was to replace it, and was killed
+                shutil.rmtree(folder)
+            else:
+                folder.rename(replaced)
+        folder.mkdir(exist_ok=True)
+        locks.enter_context(held(folder))
+        if begun(folder):
+            raise InputError(f"{folder}: another process has made it just now; pass another --name")
         try:
             yield
         except BaseException:

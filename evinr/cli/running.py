@@ -3,6 +3,7 @@
 import resource
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,16 +15,23 @@ from evinr.cli.commands import Fit
 from evinr.events import InputError
 
 Log = Callable[[dict[str, Any]], None]
-"""Takes the numbers of one step, `step` among them."""
+"""Takes the numbers of one step, `step` among them. What it raises ends the fit, which can be resumed."""
+
+
+def unwatched(row: dict[str, Any]) -> None:
+    """For a fit that nobody follows."""
 
 
 @contextmanager
 def stop_signals(console: Console, then: Callable[[], object] = bool) -> Iterator[list[int]]:
     """Ctrl-C and SIGTERM, seen between chunks: raised inside one they would lose the state that it took over.
 
-    `then` is called at once: to end what waits.
+    `then` is called at once: to end what waits. Outside the main thread, where W&B's agent runs a fit, none are seen.
     """
     seen: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield seen
+        return
 
     def note(number: int, _: object) -> None:
         if seen:
@@ -41,10 +49,10 @@ def stop_signals(console: Console, then: Callable[[], object] = bool) -> Iterato
 
 
 @contextmanager
-def wandb_log(command: Fit, folder: Path, about: dict[str, Any]) -> Iterator[Log]:
-    """Where steps are logged to: Weights & Biases, with the pictures at the end, or nowhere."""
+def logs(command: Fit, folder: Path, about: dict[str, Any], watch: Log) -> Iterator[Log]:
+    """Where steps are logged to: `watch`, and Weights & Biases if asked, with the pictures at the end."""
     if not command.wandb:
-        yield lambda row: None
+        yield watch
         return
     import wandb
 
@@ -53,8 +61,13 @@ def wandb_log(command: Fit, folder: Path, about: dict[str, Any]) -> Iterator[Log
     except wandb.Error as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"--wandb: {reason}; run `wandb login`, or set WANDB_MODE=offline") from None
+
+    def log(row: dict[str, Any]) -> None:
+        session.log({name: value for name, value in row.items() if name != "step"}, step=row["step"])
+        watch(row)
+
     with session:
-        yield lambda row: session.log({name: value for name, value in row.items() if name != "step"}, step=row["step"])
+        yield log
         if (folder / "preview.png").exists():
             pictures = {"preview": wandb.Image(str(folder / "preview.png"))}
             session.log(pictures | {"video": wandb.Video(str(folder / "video.mp4"), format="mp4")})
