@@ -30,6 +30,7 @@ NAMES = (("t", "x", "y", "p"), ("ts", "xs", "ys", "ps"))
 """What the columns are called in npz and structured arrays."""
 AED = SensorSize(306, 408, "AED's sensor (ALPIX)")
 """Of the dataset of EvINR (Wang et al. 2024)."""
+TURNED = "columns were taken for t y x p, since so x and y fit a sensor (--columns txyp if not)"
 LONGEST_HEADER = 10_000
 """Bytes that numpy accepts as a header, but looks at only when it has read whatever is claimed."""
 OpenArray = Callable[[], BufferedReader]
@@ -114,7 +115,7 @@ def table_stream(
         order = options.columns or likely_order(next(table.blocks(0, header.shape[0]), None), options)
         table = table._replace(names=in_order(order))
         if order == "tyxp" and not options.columns:
-            notes.append("columns were taken for t y x p, since so x and y fit a sensor (--columns txyp if not)")
+            notes.append(TURNED)
 
     def blocks(window: Window) -> Iterator[Columns]:
         return noting_coarse_times(table.blocks(*table.rows(window, unit)), notes)

@@ -9,7 +9,7 @@ import threading
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from io import BufferedReader, BytesIO
 from itertools import chain, islice
 from pathlib import Path
@@ -67,7 +67,7 @@ class Source:
                 raise InputError(f"{self.name}: cannot be read: {error.strerror}; start it again") from error
             now = time.monotonic()
             if data:
-                self.read = self.read if held else now
+                self.read, heard = self.read if held else now, now
                 held += data
             ended = data == b"" and (self.follow is None or now >= heard + self.follow)
             if held and (ended or len(held) == PIECE or now >= self.read + HAND_ON):
@@ -158,12 +158,19 @@ def _open_npy(pieces: Iterator[bytes], name: str, options: ReadOptions) -> Strea
             f"{name}: its columns lie one after another, so no event is whole before the end; save it by rows"
         )
     record, names, unit, notes = arrays.rows_like(name, header, options)
+    told = header.dtype.names or options.columns
+    sensor = replace(options, height=arrays.AED.height, width=arrays.AED.width) if options.format == "aed" else options
 
     def events() -> Iterator[Columns]:
-        first = 0
+        first, fields = 0, names
         for rows in _whole(chain([head[header.offset :]], pieces), record, notes):
+            block = Columns(*(rows[field] for field in fields), first=first)
+            if len(rows) and first == 0 and not told and arrays.likely_order(block, sensor) == "tyxp":
+                fields = arrays.in_order("tyxp")
+                block = Columns(*(rows[field] for field in fields), first=first)
+                notes.append(arrays.TURNED)
             if len(rows):
-                yield Columns(*(rows[field] for field in names), first=first)
+                yield block
             first += len(rows)
         if first != header.shape[0]:
             notes.append(f"its header tells of {header.shape[0]} events; {first} came")

@@ -96,6 +96,18 @@ def load_state(folder: Path) -> Snapshot:
     return Snapshot(state, manifest["step"], manifest["progress"], nothing)
 
 
+def exists(folder: Path) -> bool:
+    """Whether a run folder has a checkpoint, be it one that was about to be replaced."""
+    return any((folder / name).exists() for name in ("checkpoint", "checkpoint.old"))
+
+
+def tidy(folder: Path) -> None:
+    """Take away what a process that was killed while it replaced the checkpoint left beside it."""
+    shutil.rmtree(folder / "checkpoint.new", ignore_errors=True)
+    if (folder / "checkpoint").exists():
+        shutil.rmtree(folder / "checkpoint.old", ignore_errors=True)
+
+
 def read_meaning(folder: Path) -> dict[str, Any]:
     """`config.json` of a run folder, with its records as records.
 

@@ -29,7 +29,7 @@ class FitConfig:
     iterations: int = 45
     """Steps of a window that starts from nothing."""
     warm_iterations: int = 12
-    """Steps of a window that starts from the answer of the one before."""
+    """Steps of a window that starts from the answer of the one before; of a batch in which neighbours hold each other."""
 
     # The data term.
     knots: int | None = None
@@ -95,7 +95,8 @@ class FitConfig:
     coarse_to_fine: bool = False
     """Double the number of intervals at half of the steps (original)."""
     precision: Literal["bfloat16", "float32", "float64"] = "float32"
-    """Numbers of the fit; bfloat16 rounds only the factors of the head's products."""
+    """Numbers of the fit. bfloat16 rounds in windows only the velocity of a step, with `whole` the factors of the head's
+    products."""
     seed: int = 0
     """Seed of the network's initial weights, and of the demo's scene and noise."""
 

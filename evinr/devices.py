@@ -60,8 +60,8 @@ def _cache_folder() -> Path | None:
 
 
 def _trim(folder: Path) -> None:
-    """Take away what was used longest ago, down to KEPT bytes."""
-    known = [(file, file.stat()) for file in folder.rglob("*") if file.is_file()]
+    """Take away the compiled programs that were used longest ago, down to KEPT bytes; whatever else is there stays."""
+    known = [(file, file.stat()) for file in folder.glob("*-cache") if file.is_file()]
     total = sum(about.st_size for _, about in known)
     for file, about in sorted(known, key=lambda entry: max(entry[1].st_atime, entry[1].st_mtime)):
         if total <= KEPT:

@@ -10,6 +10,9 @@ from typing import Any
 
 from evinr.events import InputError
 
+PARTIAL = ".partial-"
+"""Beginning of the names of what is not whole yet."""
+
 
 @contextmanager
 def named(path: Path) -> Iterator[None]:
@@ -39,7 +42,7 @@ def whole(path: Path) -> Iterator[Path]:
 
     It keeps the ending of `path`, by which writers of pictures and videos choose their format.
     """
-    partial = path.with_name(f".partial-{path.name}")
+    partial = path.with_name(f"{PARTIAL}{path.name}")
     try:
         with named(path):
             yield partial
@@ -62,9 +65,12 @@ def whole_folder(path: Path, overwrite: bool = False) -> Iterator[Path]:
     """
     with parents(path), scratch_folder(path) as partial, named(path):
         yield partial
+        old = path.with_name(f"{PARTIAL}{path.name}.old")
         if overwrite and path.exists():
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+            _remove(old)
+            os.replace(path, old)
         os.replace(partial, path)
+        _remove(old)
 
 
 @contextmanager
@@ -73,7 +79,7 @@ def scratch_folder(path: Path) -> Iterator[Path]:
 
     Always of the same name, so that what a killed process left there goes too.
     """
-    scratch = path.with_name(f".partial-{path.name}.d")
+    scratch = path.with_name(f"{PARTIAL}{path.name}.d")
     shutil.rmtree(scratch, ignore_errors=True)
     with named(path):
         scratch.mkdir()
@@ -83,10 +89,16 @@ def scratch_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
+def _remove(path: Path) -> None:
+    shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+
+
 def sweep(path: Path) -> None:
     """Take away what a process that was killed on its way to `path` left beside it."""
-    path.with_name(f".partial-{path.name}").unlink(missing_ok=True)
-    shutil.rmtree(path.with_name(f".partial-{path.name}.d"), ignore_errors=True)
+    if path.exists():
+        _remove(path.with_name(f"{PARTIAL}{path.name}.old"))
+    path.with_name(f"{PARTIAL}{path.name}").unlink(missing_ok=True)
+    shutil.rmtree(path.with_name(f"{PARTIAL}{path.name}.d"), ignore_errors=True)
 
 
 @contextmanager

@@ -1,8 +1,9 @@
 """What is fitted to the windows of a recording: where each of them lies in time, and how they are kept in a folder.
 
 In `windows/` of a run, `000000.npz` and so on hold a window each, `000000r.npz` one that was revised, and `index.txt` a line
-of equal length for each: its number, whether it was revised, the bytes of its file, and where it lies. Files that no line
-tells of do not count: windows that belong together appear with one replacement of the index.
+of equal length for each: its number, whether it was revised, how many more lines belong to it, the bytes of its file, and
+where it lies. Of two lines the later counts, and a first version of a window takes away those behind it; what no line tells
+of does not count, and neither do lines without all that belong to them.
 """
 
 import os
@@ -87,19 +88,19 @@ class Stored:
     """
 
     def __init__(self, folder: Path):
-        rows, lines = _index(folder)
-        count = done(folder)
-        if lines == 0:
+        rows, damaged = _index(folder)
+        if damaged is not None:
+            raise _refusal(folder / INDEX, f"line {damaged + 1} is damaged")
+        if len(rows) == 0:
             raise InputError(f"{folder}: holds no whole window; go on with --resume, or fit again with --overwrite")
-        if len(rows) < lines:
-            raise _refusal(folder / INDEX, f"line {len(rows) + 1} is damaged")
-        if count < lines:
+        count = done(folder)
+        if count < len(rows):
             name, expected = _name(count, bool(rows[count, 1])), int(rows[count, 2])
             size = _sizes(folder).get(name)
             found = "missing" if size is None else f"cut short or changed, it has {size} of {expected} bytes"
             raise _refusal(folder / name, found)
         self.folder = folder
-        self.layout = rows[:, 3:]
+        self.layout = rows[:, 3:7]
         self._revised = rows[:, 1].astype(bool)
         self._kept = lru_cache(KEPT)(self._read)
 
@@ -141,34 +142,44 @@ def save(folder: Path, number: int, heads: Sequence[Head], overlap: int, revised
     with named(folder):
         folder.mkdir(parents=True, exist_ok=True)
     first = number if revised is None else number - 1
+    new = list(heads) if revised is None else [revised, *heads]
     lines = []
-    for at, head in enumerate(heads if revised is None else [revised, *heads], first):
+    for at, head in enumerate(new, first):
         path = folder / _name(at, at < number)
         _write(path, at, head)
-        about = f"{at:9d} {at < number:d} {path.stat().st_size:13d}"
-        lines.append(about + "".join(f" {at:25.17e}" for at in place(head, overlap)) + "\n")
-    before = (folder / INDEX).read_bytes()[: first * LINE] if first else b""
-    with whole(folder / INDEX) as partial:
-        partial.write_bytes(before + "".join(lines).encode())
+        about = f"{at:9d} {at < number:d} {first + len(new) - at - 1:3d} {path.stat().st_size:13d}"
+        lines.append(about + "".join(f" {seconds:25.17e}" for seconds in place(head, overlap)) + "\n")
+    with named(folder / INDEX), open(folder / INDEX, "ab" if first else "wb") as index:
+        index.write("".join(lines).encode())
     if revised is not None:
         (folder / _name(first, False)).unlink(missing_ok=True)
 
 
 def tidy(folder: Path) -> None:
-    """Take away the files that no line tells of: what a killed run had written before the index, or not yet removed."""
+    """Before a fit goes on from `done` windows: take away what a killed one left behind them."""
+    count = done(folder)
     rows, _ = _index(folder)
-    told = {_name(number, bool(row[1])) for number, row in enumerate(rows)}
-    for name in _sizes(folder).keys() - told:
+    kept = {_name(number, bool(row[1])) for number, row in enumerate(rows[:count])}
+    for name in _sizes(folder).keys() - kept:
         (folder / name).unlink()
+    if (folder / INDEX).exists():
+        content = (folder / INDEX).read_bytes()
+        lines = [content[line * LINE : (line + 1) * LINE] for line in rows[:count, -1].astype(int)]
+        with whole(folder / INDEX) as partial:
+            partial.write_bytes(b"".join(line[:12] + b"  0" + line[15:] for line in lines))  # each by itself
+
+
+def require_storable(number: int, head: Head) -> None:
+    """Raises InputError where a value is no number, or beyond those of float16."""
+    if not max(head.values.max(), -head.values.min()) <= LARGEST:
+        raise InputError(
+            f"window {number}, from {head.times[0]} to {head.times[-1]} s: its log intensity is beyond the {LARGEST:.0f}"
+            " thresholds that can be stored; the fit diverged, or a pixel never rests: take it out of the recording"
+        )
 
 
 def _write(path: Path, number: int, head: Head) -> None:
-    largest = float(max(head.values.max(), -head.values.min()))
-    if not largest <= LARGEST:
-        raise InputError(
-            f"window {number}, from {head.times[0]} to {head.times[-1]} s: log intensity of {largest:.3g} thresholds cannot be"
-            f" stored, {LARGEST:.0f} can; the fit diverged, or a pixel never rests: take it out of the recording"
-        )
+    require_storable(number, head)
     with whole(path) as partial:
         np.savez(partial, times=head.times, values=head.values.astype(np.float16), shared=head.shared)
 
@@ -178,29 +189,38 @@ def done(folder: Path) -> int:
     rows, _ = _index(folder)
     sizes = _sizes(folder)
     for number, row in enumerate(rows):
-        if sizes.get(_name(number, bool(row[1]))) != row[2]:
+        name = _name(number, bool(row[1]))
+        # A fit that goes on may have revised the last one since the index was read.
+        if sizes.get(name) != row[2] and (name in sizes or number + 1 < len(rows) or _name(number, True) not in sizes):
             return number
     return len(rows)
 
 
-LINE = 9 + 1 + 1 + 1 + 13 + 4 * 26 + 1
+LINE = 9 + 1 + 1 + 1 + 3 + 1 + 13 + 4 * 26 + 1
 """Bytes of a line of the index."""
 
 
-def _index(folder: Path) -> tuple[Float64[np.ndarray, "w 7"], int]:
-    """The lines before the first damaged one, and how many whole ones there are: what a killed run left of one is none."""
+def _index(folder: Path) -> tuple[Float64[np.ndarray, "w 8"], int | None]:
+    """For each window its line that counts: number, revised, bytes, where it lies, and which line that is; and the first
+    damaged line, behind which none counts."""
     content = (folder / INDEX).read_bytes() if (folder / INDEX).exists() else b""
-    lines = [content[start : start + LINE] for start in range(0, len(content) - LINE + 1, LINE)]
-    rows = []
-    for number, line in enumerate(lines):
+    rows: list[list[float]] = []
+    group: list[list[float]] = []
+    for line in range(len(content) // LINE):
         try:
-            row = [float(word) for word in line.split()]
+            number, revised, more, size, *place = map(float, content[line * LINE : (line + 1) * LINE].split())
+            at = int(number)
         except ValueError:
-            break
-        if len(row) != 7 or row[0] != number:
-            break
-        rows.append(row)
-    return np.array(rows).reshape(-1, 7), len(lines)
+            return np.array(rows).reshape(-1, 8), line
+        if len(place) != 4 or not 0 <= at <= len(rows) + len(group):
+            return np.array(rows).reshape(-1, 8), line
+        group.append([at, revised, size, *place, line])
+        if more:
+            continue
+        for row in group:
+            rows[int(row[0]) : int(row[0]) + 1 if row[1] else None] = [row]
+        group = []
+    return np.array(rows).reshape(-1, 8), None
 
 
 def _sizes(folder: Path) -> dict[str, int]:

@@ -6,7 +6,7 @@ from evinr.windows import FULL, LEAST, PATIENCE
 PROGRAM = 311e6
 """Bytes of Python and JAX before anything is read (`baseline_mb` in experiments/benchmarks/results/memory.json)."""
 PIXELS = 2**20
-"""As in `joining`, which would start JAX."""
+"""As in `parallel`, which would start JAX."""
 
 
 def to_fit(events: int, seconds: float, height: int, width: int) -> float:

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from evinr.joining import CHUNK, Allow
+from evinr.looks import CHUNK, Allow
 from evinr.windows import Window
 
 Clock = Callable[[], float]
@@ -18,14 +18,11 @@ class Progress:
     """Events of the recording."""
     cut: int = 0
     """Events up to the end of the newest window."""
-    before: float = 0.0
-    """Part of the recording up to its begin."""
 
     def watched(self, cut: Iterable[Window]) -> Iterator[Window]:
         """The windows, counted."""
         for window in cut:
             intervals = len(window.images)
-            self.before = self.part
             self.cut += round(window.events * (intervals - max(window.shared - 1, 0)) / intervals)
             yield window
 
@@ -52,19 +49,20 @@ def for_all(seconds: float, progress: Progress, clock: Clock = time.monotonic) -
 
 
 def _within(share: Callable[[], float], clock: Clock) -> Allow:
-    end = pace = asked = 0.0
+    begin = whole = pace = asked = 0.0
     last = 0
 
-    def allow(done: int, wanted: int) -> int:
-        nonlocal end, pace, asked, last
+    def allow(done: int, until: int, of: int) -> int:
+        nonlocal begin, whole, pace, asked, last
         now = clock()
         if done == 0:
-            end, count = now + share(), min(CHUNK, wanted)
-            if pace:
-                count = min(count, max(int((end - now) / pace), 1))
-        else:
-            pace = (now - asked) / last if last else pace
-            count = min(CHUNK, wanted - done, max(int((end - now) / pace), 0) if pace else CHUNK)
+            begin, whole = now, share()
+        elif last:
+            pace = (now - asked) / last
+        count = min(CHUNK, until - done)
+        if pace:
+            left = begin + whole * until / of - now
+            count = min(count, max(int(left / pace), 1 if done == 0 else 0))
         asked, last = now, count
         return count
 

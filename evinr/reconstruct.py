@@ -3,7 +3,8 @@
 from evinr import fitting
 from evinr.config import DEFAULT, FitConfig
 from evinr.events import Events
-from evinr.joining import all_wanted, fitted
+from evinr.joining import fitted
+from evinr.looks import all_wanted
 from evinr.pacing import Progress, for_all
 from evinr.reconstruction import Reconstruction, Span, joined
 from evinr.windows import windows

@@ -22,6 +22,9 @@ Times = Float[np.ndarray, "*n"] | Sequence[float] | float
 BATCH = 16
 """Frames evaluated at once: memory stays that of 16 frames, and one shape is compiled once."""
 
+BRIGHT = 80.0
+"""Largest log intensity whose exponential, and sums of such, are float32: a pixel that never rests gets to thousands."""
+
 
 class Span(NamedTuple):
     """Seconds from `start` to `end`, in the recording's clock."""
@@ -63,8 +66,11 @@ class Reconstruction:
         return self._evaluate(t, extrapolate, rate=True)
 
     def intensity(self, t: Times, *, extrapolate: bool = False) -> Float[np.ndarray, "..."]:
-        """exp(log intensity), up to one positive factor; (..., H, W, 3) and demosaiced for a colour sensor."""
-        linear = np.exp(self.log_intensity(t, extrapolate=extrapolate))
+        """exp(log intensity), up to one positive factor; (..., H, W, 3) and demosaiced for a colour sensor.
+
+        Log intensity beyond BRIGHT, which only a broken pixel has, counts as BRIGHT.
+        """
+        linear = np.exp(np.clip(self.log_intensity(t, extrapolate=extrapolate), -BRIGHT, BRIGHT))
         if self.config.bayer is None or self.config.colour == "planes":
             return linear
         frames = bayer.demosaic(linear.reshape(-1, self.height, self.width), self.config.bayer)

@@ -107,7 +107,7 @@ def test_a_run_folder_holds_all_that_was_promised(made: Made, recording: Path):
     rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert [row["step"] for row in rows] == list(range(1, len(rows) + 1))
     if windows:
-        assert {path.name for path in (run / "windows").iterdir()} == {"000000.npz", "000001.npz", "index.txt"}
+        assert {path.name for path in (run / "windows").iterdir()} == {"000000r.npz", "000001.npz", "index.txt"}
         assert sorted({row["window"] for row in rows}) == [0, 1]
     else:
         assert len(rows) == 40

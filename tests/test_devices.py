@@ -21,7 +21,7 @@ from evinr.__main__ import main
 from evinr.config import DEFAULT
 from evinr.devices import Layout, layout
 from evinr.events import InputError
-from evinr.joining import together
+from evinr.parallel import together
 from tests.compilations import compilations
 from tests.distributed_fit import CASES, LAYOUTS, problem, solved
 
@@ -293,10 +293,14 @@ def test_what_was_used_longest_ago_goes_first(cache: pytest.MonkeyPatch, tmp_pat
     cache.setattr(devices, "KEPT", 250)
     cache.setenv("EVINR_CACHE", str(tmp_path))
     for name, made, used in (("old", 1, 1), ("used", 1, 4), ("new", 3, 3), ("middle", 2, 2)):
-        (tmp_path / name).write_bytes(bytes(100))
-        os.utime(tmp_path / name, (used, made))
+        (tmp_path / f"{name}-cache").write_bytes(bytes(100))
+        os.utime(tmp_path / f"{name}-cache", (used, made))
+    (tmp_path / "own.txt").write_bytes(bytes(1000))
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "too-cache").write_bytes(bytes(1000))
     devices.compilation_cache()
-    assert {file.name for file in tmp_path.iterdir()} == {"used", "new"}
+    assert {file.name for file in tmp_path.iterdir()} == {"used-cache", "new-cache", "own.txt", "own"}
+    assert (tmp_path / "own" / "too-cache").exists()
 
 
 def test_compilations_are_counted():

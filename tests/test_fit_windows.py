@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 import evinr
-from evinr import heads, joining
+from evinr import heads, looks
 from evinr.__main__ import main
 from evinr.cli import fit_windows, passing
 from evinr.heads import Head
@@ -195,7 +195,7 @@ def test_ctrl_c_saves_and_tells(
     monkeypatch.setattr(signal, "signal", signal.signal)
     fitted = fit_windows.fitted_windows
 
-    def interrupted(*given: object, **options: object) -> Iterator[joining.Look]:
+    def interrupted(*given: object, **options: object) -> Iterator[looks.Look]:
         for number, look in enumerate(fitted(*given, **options)):  # pyright: ignore[reportArgumentType]
             if number == 7:
                 os.kill(os.getpid(), signal.SIGINT)
@@ -357,7 +357,7 @@ def test_events_that_were_dropped_are_counted(
     thread = sent(pipe, content[:half], more)
     fitted = fit_windows.fitted_windows
 
-    def late(*given: object, **options: object) -> Iterator[joining.Look]:
+    def late(*given: object, **options: object) -> Iterator[looks.Look]:
         arrived.wait(10)
         time.sleep(0.3)
         return fitted(*given, **options)  # pyright: ignore[reportArgumentType]

@@ -114,6 +114,7 @@ def test_a_line_that_a_kill_cut_short_does_not_count(tmp_path: Path, cut: int):
     index = written(tmp_path) / heads.INDEX
     os.truncate(index, index.stat().st_size - cut)
     assert heads.done(tmp_path) == len(Stored(tmp_path)) == len(WINDOWS) - 1
+    heads.tidy(tmp_path)
     heads.save(tmp_path, len(WINDOWS) - 1, [WINDOWS[-1]], CONFIG.overlap)
     assert heads.done(tmp_path) == len(Stored(tmp_path)) == len(WINDOWS)
     assert index.stat().st_size == len(WINDOWS) * heads.LINE
@@ -127,15 +128,25 @@ def test_a_fit_that_goes_on_replaces_the_windows_from_there(tmp_path: Path):
     assert heads.done(tmp_path) == len(Stored(tmp_path)) == 3, "those after it came from another second window"
 
 
+def test_a_damaged_window_and_those_behind_it_are_taken_away(tmp_path: Path):
+    os.truncate(written(tmp_path) / "000002.npz", 100)
+    heads.tidy(tmp_path)
+    assert heads.done(tmp_path) == len(Stored(tmp_path)) == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["000000.npz", "000001.npz", heads.INDEX]
+
+
 class Killed(BaseException):
     """A process is no more."""
 
 
-@pytest.mark.parametrize("moment", range(4))
+REVISED = WINDOWS[1]._replace(values=WINDOWS[1].values + 1)
+"""What the third window makes of the second."""
+
+
+@pytest.mark.parametrize("moment", range(3))
 def test_windows_that_belong_together_appear_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: int):
-    """Two new ones and a revised one, killed before each of the four files takes its place, and before the old one goes."""
+    """Two new ones and a revised one, killed before each of the three files takes its place."""
     written(tmp_path, WINDOWS[:2])
-    revised = WINDOWS[1]._replace(values=WINDOWS[1].values + 1)
     with monkeypatch.context() as patched, pytest.raises(Killed):
         left, replace = [None] * moment, os.replace
 
@@ -146,27 +157,53 @@ def test_windows_that_belong_together_appear_together(tmp_path: Path, monkeypatc
             replace(*paths)
 
         patched.setattr(os, "replace", dying)
-        heads.save(tmp_path, 2, WINDOWS[2:4], CONFIG.overlap, revised)
+        heads.save(tmp_path, 2, WINDOWS[2:4], CONFIG.overlap, REVISED)
     assert heads.done(tmp_path) == 2
     np.testing.assert_array_equal(Stored(tmp_path)[1].values, WINDOWS[1].values.astype(np.float16))
     heads.tidy(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["000000.npz", "000001.npz", heads.INDEX]
-    before = Stored(tmp_path)
-    heads.save(tmp_path, 2, WINDOWS[2:4], CONFIG.overlap, revised)
+
+
+@pytest.mark.parametrize("missing", [1, heads.LINE, heads.LINE + 1, 3 * heads.LINE - 1])
+def test_lines_that_belong_together_count_together(tmp_path: Path, missing: int):
+    """Killed while the index was written."""
+    old = (written(tmp_path, WINDOWS[:2]) / "000001.npz").read_bytes()
+    heads.save(tmp_path, 2, WINDOWS[2:4], CONFIG.overlap, REVISED)
+    index = tmp_path / heads.INDEX
+    os.truncate(index, index.stat().st_size - missing)
+    (tmp_path / "000001.npz").write_bytes(old)  # is taken away only later
+    assert heads.done(tmp_path) == 2
+    np.testing.assert_array_equal(Stored(tmp_path)[1].values, WINDOWS[1].values.astype(np.float16))
+    heads.tidy(tmp_path)
+    heads.save(tmp_path, 2, WINDOWS[2:4], CONFIG.overlap, REVISED)
+    assert heads.done(tmp_path) == len(Stored(tmp_path)) == 4
+
+
+def test_a_revised_window_is_read_by_those_who_came_before(tmp_path: Path):
+    before = Stored(written(tmp_path, WINDOWS[:2]))
+    heads.save(tmp_path, 2, WINDOWS[2:4], CONFIG.overlap, REVISED)
     after = Stored(tmp_path)
     assert heads.done(tmp_path) == len(after) == 4
-    np.testing.assert_array_equal(after[1].values, revised.values.astype(np.float16))
-    np.testing.assert_array_equal(before[1].values, after[1].values)  # who had opened it before can still read it
+    np.testing.assert_array_equal(after[1].values, REVISED.values.astype(np.float16))
+    np.testing.assert_array_equal(before[1].values, after[1].values)
     assert sorted(path.name for path in tmp_path.glob("*.npz")) == [
         f"00000{name}.npz" for name in ("0", "1r", "2", "3")
     ]
 
 
+def test_a_window_revised_while_the_folder_is_opened(tmp_path: Path):
+    index = (written(tmp_path, WINDOWS[:2]) / heads.INDEX).read_bytes()
+    heads.save(tmp_path, 2, WINDOWS[2:3], CONFIG.overlap, REVISED)
+    (tmp_path / heads.INDEX).write_bytes(index)  # as it was read just before
+    assert heads.done(tmp_path) == 2
+    np.testing.assert_array_equal(Stored(tmp_path)[1].values, REVISED.values.astype(np.float16))
+
+
 def test_an_old_window_whose_removal_a_kill_prevented_does_no_harm(tmp_path: Path):
     old = (written(tmp_path, WINDOWS[:2]) / "000001.npz").read_bytes()
-    heads.save(tmp_path, 2, WINDOWS[2:3], CONFIG.overlap, WINDOWS[1]._replace(values=WINDOWS[1].values + 1))
+    heads.save(tmp_path, 2, WINDOWS[2:3], CONFIG.overlap, REVISED)
     (tmp_path / "000001.npz").write_bytes(old)
-    np.testing.assert_array_equal(Stored(tmp_path)[1].values, (WINDOWS[1].values + 1).astype(np.float16))
+    np.testing.assert_array_equal(Stored(tmp_path)[1].values, REVISED.values.astype(np.float16))
     heads.tidy(tmp_path)
     assert not (tmp_path / "000001.npz").exists() and heads.done(tmp_path) == 3
 
@@ -238,7 +275,7 @@ def test_no_window_at_all_is_refused(tmp_path: Path, content: bytes | None):
 def test_what_float16_cannot_hold_is_refused(tmp_path: Path, value: float):
     values = WINDOWS[0].values.copy()
     values[2, 0, 1, 1] = value
-    with pytest.raises(InputError, match="window 0, from 5.0.* cannot be stored"):
+    with pytest.raises(InputError, match="window 0, from 5.0.* beyond the 65504 thresholds"):
         heads.save(tmp_path, 0, [WINDOWS[0]._replace(values=values)], CONFIG.overlap)
     assert not list(tmp_path.iterdir())
 

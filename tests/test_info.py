@@ -35,7 +35,7 @@ from converters.health import (
 )
 from converters.options import ReadOptions
 from converters.stream import WHOLE, Columns, Frame, FrameSet, SensorSize, Stream, Window
-from evinr import joining, memory, windows
+from evinr import memory, parallel, windows
 from evinr.cli import info
 from evinr.cli.commands import Info
 from evinr.events import Events, InputError
@@ -354,7 +354,7 @@ def test_memory_counts_the_intervals_of_the_fit(count: int, seconds: float):
 
 
 def test_memory_counts_the_windows_that_are_fitted_at_once():
-    assert memory.PIXELS == joining.PIXELS
+    assert memory.PIXELS == parallel.PIXELS
 
 
 def test_memory_does_not_grow_with_the_length_of_a_recording():

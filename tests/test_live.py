@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -204,7 +205,35 @@ def test_structured_and_other_npy(tmp_path: Path):
         open_live(path, SENSOR)
 
 
+def test_a_piped_npy_whose_columns_are_turned(tmp_path: Path):
+    """As AED's are: the sensor says which of two columns is x."""
+    path, rows = tmp_path / "a.npy", known(300) * [1e-6, 1, 1, 1]
+    rows[:, 1:3] = [305, 400]
+    np.save(path, rows)
+    for options in (ReadOptions(format="aed"), ReadOptions(height=306, width=408)):
+        live = open_live(path, options)
+        same(list(live.blocks()), read(path, options).events)
+        assert "taken for t y x p" in said(live)
+
+
 # As it comes
+
+
+def test_the_end_of_a_growing_file_is_counted_from_its_last_bytes(monkeypatch: pytest.MonkeyPatch):
+    """Three pieces, each 0.48 s after the one before was handed on, where 0.5 s of silence are an end."""
+    clock, coming = [0.0], [(0.0, b"a"), (0.54, b"b"), (1.08, b"c")]
+
+    def advance(seconds: float) -> None:
+        clock[0] += seconds
+
+    def read(*_: int) -> bytes:
+        return coming.pop(0)[1] if coming and clock[0] >= coming[0][0] else b""
+
+    monkeypatch.setattr(incoming, "time", SimpleNamespace(monotonic=lambda: clock[0], sleep=advance))
+    monkeypatch.setattr(incoming, "select", SimpleNamespace(select=lambda *_: ([0], [], [])))
+    monkeypatch.setattr(incoming, "os", SimpleNamespace(read=read))
+    assert b"".join(incoming.Source(0, "a", follow=0.5).pieces()) == b"abc"
+    assert 1.58 <= clock[0] < 1.7
 
 
 def test_lines_are_handed_on_while_the_writer_waits(pipe: Callable[[], int]):

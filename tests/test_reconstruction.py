@@ -187,6 +187,16 @@ def test_a_mosaic_of_four_planes_becomes_colour():
     assert rec.intensity([knot] * 2).shape == (2, *SIZE, 3)
 
 
+def test_a_pixel_that_never_rests_leaves_colour_to_the_others():
+    """exp(443 thresholds of 0.2) is infinite, and demosaicing would make NaN of it everywhere."""
+    windows = fitted(uneven(16 + 12 + 1), planes=4)
+    windows[0].values[3, 2, 1, 1] = 500
+    rec = answer(windows, bayer="rggb")
+    assert np.isfinite(rec.intensity(windows[0].times[3])).all()
+    exposed = render.exposure(rec, ToneMap())
+    assert all(np.isfinite(np.array(part)).all() for part in exposed)
+
+
 @pytest.mark.parametrize("extrapolate", [False, True])
 def test_outside_the_knots_there_is_nothing(extrapolate: bool):
     rec = answer(WINDOWS)

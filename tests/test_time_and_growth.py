@@ -286,7 +286,7 @@ def test_time_to_quality_compares_all_methods(checkout: Path, tmp_path: Path):
     )  # fmt: skip
     quality.main(cfg)
     (case,) = json.loads(cfg.out.read_text())["results"]["cases"]
-    assert case["windows"] == 2 and set(case["ours"]) == {"ours", "ours, parallel"}
+    assert case["windows"] == 2 and set(case["ours"]) == {"ours", "ours, sequential"}
     for method in case["ours"].values():
         assert [point["iterations"] for point in method["curve"]] == [2, 4, 8]
         assert method["final"] == method["curve"][1]["score"] and method["highest"] >= method["final"] > 0

@@ -30,7 +30,7 @@ def is_one(folder: Path) -> bool:
 
 def is_fit(folder: Path) -> bool:
     """Whether a folder is a run of `evinr fit`, whole or damaged, or a saved reconstruction."""
-    return any((folder / name).is_dir() for name in FITTED)
+    return (folder / "config.json").is_file() and any((folder / name).is_dir() for name in FITTED)
 
 
 def about(folder: Path) -> dict[str, Any]:

@@ -72,7 +72,7 @@ class Fit:
     budget: Seconds | None = None
     """End the schedule within this time (`10s`, `2m`), compilation included, with fewer steps if need be."""
     window_budget: Seconds | None = None
-    """The same for every window (`0.05s`), for live use: the picture is better the longer."""
+    """The same for every window (`0.05s`), or batch of them in parallel, for live use: the picture is better the longer."""
     follow: Seconds | None = None
     """Read a file that grows, until nothing came for this long."""
     when_late: Literal["wait", "drop"] = "wait"
@@ -97,6 +97,8 @@ class Fit:
             raise ValueError(
                 "windows whole needs all of a recording, and knows no window_budget: pass windows sequential"
             )
+        if not self.is_live and self.when_late != "wait":
+            raise ValueError("when-late is for what comes in live: pass it with - or with --follow")
         if self.is_live and (self.budget is not None or self.resume):
             raise ValueError("what comes in live has no known end, and does not come again: no budget, no resume")
 

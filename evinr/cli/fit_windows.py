@@ -25,8 +25,9 @@ from evinr.events import InputError
 from evinr.files import write_json
 from evinr.flicker import Flicker
 from evinr.heads import Head
-from evinr.joining import Allow, Answer, Look, all_wanted, together
 from evinr.joining import fitted as fitted_windows
+from evinr.looks import Allow, Answer, Look, all_wanted
+from evinr.parallel import together
 from evinr.reconstruction import Reconstruction, Span
 from evinr.windows import Window, windows
 
@@ -54,6 +55,7 @@ def fitted(command: Fit, again: str, console: Console, folder: Path, given: Pass
     if command.resume:
         run_folder.require_same(folder, about)
         if run_folder.finished(folder):
+            run_folder.tidy(folder)
             console.print(f"{folder} is finished: nothing to resume")
             return 0
     end_live = bool if given.live is None else given.live.waiting.close
@@ -71,6 +73,7 @@ def fitted(command: Fit, again: str, console: Console, folder: Path, given: Pass
             return 130
         result = checkpoint.load(folder)
         said = list(given.conclude())
+        about |= {} if given.live is None else {"origin_ns": given.live.passage.origin + given.live.passage.stream.zero}
         write_json(folder / "config.json", about | {"assumptions": said, "span": list(result.span)})
         for sentence in said if command.is_live else ():
             console.print(f"  {sentence}")
@@ -88,7 +91,7 @@ def assisted(command: Fit, given: Passing) -> int:
     """Take this process' part in a fit that another one writes."""
     cut = windows(given.blocks(), command.fit)
     with stop_signals(Console(quiet=True)) as stop:
-        for look in _sound(command, fitted_windows(cut, command.fit, mesh=_mesh(command, given))):
+        for look in _sound(command, given, fitted_windows(cut, command.fit, mesh=_mesh(command, given))):
             if look.answers and _stopped(stop):
                 return 130
     return 0
@@ -139,18 +142,19 @@ def _fit(
     newest = newest_picture(folder / "latest.png", command, given.height, given.width)
     bar = report.bar(console, "{task.fields[loss]}  {task.fields[speed]}" + ", left" * (given.live is None))
     earlier = (lambda row: row["window"] < number) if command.resume else None
-    with run_folder.metrics(folder, earlier) as metrics, bar:
+    metrics = run_folder.metrics(folder, earlier)
+    with bar:
         step = _last_step(folder)
         task = bar.add_task("compiling", total=None if given.live else 1.0, speed="", loss="")
         cut = progress.watched(seen.watched(windows(given.blocks(), command.fit)))
         last, cut = _resumed(cut, number, before)
+        behind = progress.part
         allow, mesh = _allow(command, progress), _mesh(command, given)
         try:
-            for look in _sound(command, fitted_windows(cut, command.fit, allow=allow, last=last, mesh=mesh)):
+            for look in _sound(command, given, fitted_windows(cut, command.fit, allow=allow, last=last, mesh=mesh)):
                 now, step = time.monotonic(), step + 1
                 row = _row(look, step, now - begin)
-                metrics.write(json.dumps(row) + "\n")
-                metrics.flush()
+                metrics(json.dumps(row) + "\n")
                 _save(kept, number, look.answers, command.fit.overlap)
                 log(row)
                 for answer in look.answers:
@@ -163,7 +167,10 @@ def _fit(
                     last = answer
                 if given.live is not None and look.answers:
                     newest(look.answers[-1].head)
-                _show(bar, task, look, progress, seconds / (now - begin), given)
+                _show(bar, task, look, seconds / (now - begin), given)
+                if given.live is None:
+                    behind, ahead = (progress.part, 0.0) if look.answers else (behind, progress.part - behind)
+                    bar.update(task, completed=behind + ahead * look.steps / look.wanted)
                 if look.answers and given.live is None and _stopped(stop):
                     break
         except InputError as error:
@@ -204,30 +211,31 @@ def _allow(command: Fit, progress: pacing.Progress) -> Allow:
     return all_wanted if command.budget is None else pacing.for_all(command.budget, progress)
 
 
-def _sound(command: Fit, looks: Iterable[Look]) -> Iterator[Look]:
+def _sound(command: Fit, given: Passing, looks: Iterable[Look]) -> Iterator[Look]:
     """The looks. Raises InputError that names the recording, also where a fit diverged."""
     try:
         for look in looks:
             if not np.isfinite(look.terms.total):
                 start = look.windows[0].times[0]
                 raise InputError(f"the fit diverged in the window from {start:.6f} s on; pass lower weights")
+            for window, head in look.answers:
+                heads.require_storable(window.number, head)
             yield look
     except InputError as error:
-        named = str(error) if str(error).startswith(command.source) else f"{command.source}: {error}"
-        raise InputError(named) from None
+        named = str(error).startswith((f"{command.source}: ", f"{given.name}: "))
+        raise InputError(str(error) if named else f"{command.source}: {error}") from None
 
 
-def _show(bar: Bar, task: Any, look: Look, progress: pacing.Progress, pace: float, given: Passing) -> None:
-    """The state of the fit in one line: how many seconds of the recording are fitted in one, or how far behind it is."""
+def _show(bar: Bar, task: Any, look: Look, pace: float, given: Passing) -> None:
+    """The state of the fit in one line: how many seconds of the recording are fitted in one, or how long ago the window came
+    and how many events wait behind it."""
     window = look.windows[-1]
     speed = f"{pace:.2g} x real time" if pace else ""
-    if given.live is not None and look.answers:
+    if given.live is not None:
         lag = time.monotonic() - given.live.read_at(float(window.times[-1]))
-        speed = f"{lag:.2f} s behind, {speed}"
+        speed = f"{lag:.2f} s behind, {given.live.waiting.events} events wait, {speed}"
     loss = f"loss {float(look.terms.total):.5f}"
     bar.update(task, description=f"window {window.number}", speed=speed, loss=loss)
-    if given.live is None:
-        bar.update(task, completed=progress.before + (progress.part - progress.before) * look.steps / look.wanted)
 
 
 def _row(look: Look, step: int, seconds: float) -> dict[str, Any]:

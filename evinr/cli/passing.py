@@ -39,6 +39,8 @@ class Known(NamedTuple):
 class Passing(NamedTuple):
     """A recording that passes by."""
 
+    name: str
+    """By which messages of its reader call it."""
     height: int
     width: int
     blocks: Callable[[], Iterator[Events]]
@@ -86,9 +88,8 @@ def held(given: source.Source) -> Passing:
 
     known = Known(events.count, Span(float(events.t[0]), float(events.t[-1])), int((events.p > 0).sum()))
     said = tuple(given.about["assumptions"])
-    return Passing(
-        events.height, events.width, lambda: iter([events]), known, given.about, lambda: said, frames, demo=given
-    )
+    name, blocks = str(given.about["source"]), lambda: iter([events])
+    return Passing(name, events.height, events.width, blocks, known, given.about, lambda: said, frames, demo=given)
 
 
 def _file(path: str, options: ReadOptions, console: Console) -> Passing:
@@ -115,7 +116,8 @@ def _file(path: str, options: ReadOptions, console: Console) -> Passing:
     about = {"source": path, "sha256": converters.fingerprint(stream), "format": stream.format}
     about |= {"origin_ns": passage.origin + stream.zero, "assumptions": list(said), "version": version("evinr")}
     frames = partial(_frames_near, stream, options, passage.origin, name)
-    return Passing(size.height, size.width, blocks, Known(count, Span(start, end), rising), about, lambda: said, frames)
+    known = Known(count, Span(start, end), rising)
+    return Passing(name, size.height, size.width, blocks, known, about, lambda: said, frames)
 
 
 def _frames_near(
@@ -141,6 +143,7 @@ def _live(command: Fit) -> Passing:
     live = open_live(command.source, command.read, follow=command.follow, when_late=command.when_late)
     about = {"source": command.source, "sha256": None, "format": live.passage.stream.format, "assumptions": []}
     return Passing(
+        live.source.name,
         live.size.height,
         live.size.width,
         live.blocks,

@@ -31,7 +31,7 @@ class Seen:
         """The windows, looked at."""
         for window in cut:
             for interval in range(max(window.shared - 1, 0), len(window.images)):
-                if self.count % self.stride == 0 and window.images[interval].any():
+                if self.count % self.stride == 0 and (window.images[interval].any() or not self.times):
                     self.times.append(float(window.times[interval : interval + 2].mean()))
                     self.images.append(np.clip(window.images[interval], -2, 2).astype(np.int8))
                 if len(self.times) > MOST:

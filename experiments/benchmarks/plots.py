@@ -10,7 +10,7 @@ import tyro
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-COLOURS = {"ours": "C0", "ours, parallel": "C2", "paper": "C1", "original": "C3"}
+COLOURS = {"ours": "C0", "ours, sequential": "C2", "paper": "C1", "original": "C3"}
 
 
 def draw(path: Path) -> None:

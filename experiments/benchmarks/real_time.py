@@ -21,8 +21,8 @@ from jaxtyping import Array, Float
 from evinr.config import DEFAULT, FitConfig
 from evinr.energy import Problem
 from evinr.events import Events
-from evinr.joining import Batch, advance_batch, at_once, begin
 from evinr.multilevel import advance, still
+from evinr.parallel import Batch, advance_batch, at_once, begin
 from evinr.reconstruct import fit
 from evinr.windows import Window, windows
 from experiments.benchmarks import long_recordings, plots

@@ -94,7 +94,7 @@ def measured(cfg: TimeToQuality, case: str) -> dict[str, Any]:
         about = described(case, windows, known)
         print(", ".join(f"{name} {value}" for name, value in about.items()), flush=True)
         presets = {"ours": cfg.ours} | (
-            {"ours, parallel": replace(cfg.ours, windows="parallel")} if windows > 1 else {}
+            {"ours, sequential": replace(cfg.ours, windows="sequential")} if windows > 1 else {}
         )
         fits = {
             name: list(dict.fromkeys(convergence.part(preset, of) for of in cfg.parts))
