@@ -44,9 +44,11 @@ def fitted(
         start = checkpoint.load_state(folder) if run_folder.has_numbers(folder) else None
     done = start is not None and start.progress >= 1
     if start and done and outputs.exist(folder):
+        run_folder.tidy(folder)
         console.print(f"{folder} is finished, at step {start.step}: nothing to resume")
         return 0
     with run_folder.opened(folder, command), logs(command, folder, about, watch) as log, stop_signals(console) as stop:
+        checkpoint.tidy(folder)
         if start is None:
             write_json(folder / "config.json", about)
         last = start if start and done else _fit(command, console, folder, events, span, start, log, stop)
@@ -77,7 +79,8 @@ def _fit(
     plan = deadline(command.fit, command.budget)
     bar = report.bar(console, "{task.fields[loss]}  {task.fields[speed]}, left")
     kept = None if start is None else lambda row: row["step"] <= step
-    with run_folder.metrics(folder, kept) as metrics, bar:
+    metrics = run_folder.metrics(folder, kept)
+    with bar:
         task = bar.add_task("compiling", total=1.0, speed="", loss="")
         bar.update(task, completed=start.progress if start else 0.0)
         for last in snapshots(events, span, command.fit, plan=plan, start=start):
@@ -86,8 +89,7 @@ def _fit(
             rows[-1] |= {"seconds": round(now - begin, 3), "memory_mb": round(peak_mb())}
             if not np.isfinite(rows[-1]["total"]):
                 raise InputError(f"{command.source}: the fit diverged by step {last.step}; pass lower rates or weights")
-            metrics.write("".join(json.dumps(row) + "\n" for row in rows))
-            metrics.flush()
+            metrics("".join(json.dumps(row) + "\n" for row in rows))
             for row in rows:
                 log(row)
             speed, loss = f"{len(rows) / (now - tick):.0f} steps/s", f"loss {rows[-1]['total']:.5f}"

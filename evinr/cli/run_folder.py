@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -14,12 +14,12 @@ from evinr import checkpoint, heads
 from evinr.cli import outputs, source
 from evinr.cli.commands import Fit
 from evinr.events import InputError
-from evinr.files import parents, resolved, whole
+from evinr.files import PARTIAL, named, parents, resolved, whole
 
 UNREADABLE = "[]*?"
 """Orbax takes paths with these for patterns, and finds nothing."""
 LOCK = ".lock"
-"""Held by the process that writes a run; it stays there, and says nothing of itself."""
+"""Held by the process that writes a run. It says nothing of itself: what a killed process leaves of it is held by none."""
 
 
 def place(out: Path, name: str) -> Path:
@@ -54,10 +54,10 @@ def choose(command: Fit) -> Path:
 
 
 def begun(folder: Path) -> bool:
-    """Whether there is something in its place: more than an empty folder, as a process leaves that is killed at once."""
+    """Whether there is something in its place: more than a process leaves that is killed before `config.json` is there."""
     if not folder.is_dir():
         return folder.exists()
-    return any(entry.name != LOCK for entry in folder.iterdir())
+    return any(entry.name != LOCK and not entry.name.startswith(PARTIAL) for entry in folder.iterdir())
 
 
 def require_same(folder: Path, about: dict[str, Any]) -> None:
@@ -76,7 +76,7 @@ def require_same(folder: Path, about: dict[str, Any]) -> None:
 
 def has_numbers(folder: Path) -> bool:
     """Whether there is something to go on from."""
-    return (folder / "checkpoint").exists() or heads.done(folder / heads.FOLDER) > 0
+    return checkpoint.exists(folder) or heads.done(folder / heads.FOLDER) > 0
 
 
 def finished(folder: Path) -> bool:
@@ -110,18 +110,20 @@ def opened(folder: Path, command: Fit) -> Iterator[None]:
     """The folder, new unless a run is resumed, and held. After an error before the first checkpoint nothing is left of a
     new one, and one that was to be overwritten is put back. Raises InputError where another process has it."""
     folder = resolved(folder)
-    replaced = folder.with_name(f".replaced-{folder.name}")
+    replaced = _aside(folder, "replaced")
     if command.resume:
         with held(folder):
             yield
-        shutil.rmtree(replaced, ignore_errors=True)
+            _discard(replaced)
+            (folder / LOCK).unlink()
         return
     with ExitStack() as locks, parents(folder):
-        if begun(folder):
+        if begun(folder) and command.overwrite:
             locks.enter_context(held(folder))
-            if replaced.exists():  # this one was to replace it, and was killed
-                shutil.rmtree(folder)
+            if replaced.exists() and not outputs.exist(folder):  # this one was to replace it, and was killed
+                _discard(folder)
             else:
+                _discard(replaced)
                 folder.rename(replaced)
         folder.mkdir(exist_ok=True)
         locks.enter_context(held(folder))
@@ -137,17 +139,41 @@ def opened(folder: Path, command: Fit) -> Iterator[None]:
             raise
         finally:
             if folder.exists():
-                shutil.rmtree(replaced, ignore_errors=True)
+                _discard(replaced)
+                (folder / LOCK).unlink(missing_ok=True)
 
 
-@contextmanager
-def metrics(folder: Path, kept: Callable[[dict[str, Any]], bool] | None) -> Iterator[TextIO]:
-    """`metrics.jsonl` to append to; when resuming, with those rows that are `kept`, without the steps taken again."""
+def tidy(folder: Path) -> None:
+    """Take away what stands aside of a finished run that replaced another one, and was killed at its very end."""
+    if any(_aside(folder, what).exists() for what in ("replaced", "removed")):
+        with held(folder):
+            _discard(_aside(folder, "replaced"))
+            (folder / LOCK).unlink()
+
+
+def _aside(folder: Path, what: str) -> Path:
+    return folder.with_name(f".{what}-{folder.name}")
+
+
+def _discard(folder: Path) -> None:
+    """Take a folder away at once: whenever the process dies, no half of it stands in its place."""
+    removed = folder.with_name(f".removed-{folder.name.removeprefix('.replaced-')}")
+    shutil.rmtree(removed, ignore_errors=True)
+    if folder.exists():
+        folder.rename(removed)
+        shutil.rmtree(removed, ignore_errors=True)
+
+
+def metrics(folder: Path, kept: Callable[[dict[str, Any]], bool] | None) -> Callable[[str], None]:
+    """Appends lines to `metrics.jsonl`; when resuming, to those rows that are `kept`, without the steps taken again."""
     path = folder / "metrics.jsonl"
-    if kept is not None and path.exists():
-        lines = path.read_text().splitlines(keepends=True)
+    lines = path.read_text().splitlines(keepends=True) if kept is not None and path.exists() else []
+    with whole(path) as partial:
         # The last line may be cut where a machine died while writing it.
-        with whole(path) as partial:
-            partial.write_text("".join(line for line in lines if line.endswith("\n") and kept(json.loads(line))))
-    with path.open("w" if kept is None else "a") as file:
-        yield file
+        partial.write_text("".join(line for line in lines if line.endswith("\n") and kept and kept(json.loads(line))))
+
+    def append(rows: str) -> None:
+        with named(path), path.open("a") as file:
+            file.write(rows)
+
+    return append
