@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import tyro
 
+from evinr.cli import agent_words
 from evinr.cli.commands import (
     PRESETS,
     Compare,
@@ -25,18 +26,34 @@ from evinr.cli.commands import (
     Simulate,
     Weights,
 )
+from evinr.cli.many_commands import BATCH_PRESETS, Batch, Sweep
 from evinr.cli.network_commands import Baseline, Deblur
 from evinr.events import InputError
 from evinr.simulator.sensor import SENSORS
 
-Command = Fit | Render | Convert | Filter | Info | Simulate | Baseline | Deblur | Evaluate | Compare | Report | Weights
+Command = (
+    Fit
+    | Render
+    | Batch
+    | Sweep
+    | Convert
+    | Filter
+    | Info
+    | Simulate
+    | Baseline
+    | Deblur
+    | Evaluate
+    | Compare
+    | Report
+    | Weights
+)
 
 Unraisable = Callable[[Any], object]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; 0 when it did its work, 1 for what the user can mend, 2 for wrong usage, 130 when interrupted."""
-    argv = sys.argv[1:] if argv is None else list(argv)
+    argv = agent_words.words(sys.argv[1:] if argv is None else argv)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # names that a terminal cannot show
@@ -79,6 +96,14 @@ def _run(command: Command, argv: Sequence[str]) -> int:
             from evinr.cli import render
 
             return render.run(command)
+        case Batch():
+            from evinr.cli import batch
+
+            return batch.run(command, argv)
+        case Sweep():
+            from evinr.cli import sweep
+
+            return sweep.run(command, argv)
         case Convert():
             from evinr.cli import convert
 
@@ -128,11 +153,16 @@ def parse(argv: Sequence[str]) -> Command:
     first.add_argument("--preset", default="default")
     preset = first.parse_known_args(argv)[0].preset
     FitCommand = Annotated[Fit, tyro.conf.subcommand("fit", default=PRESETS.get(preset, PRESETS["default"]))]
+    BatchCommand = Annotated[
+        Batch, tyro.conf.subcommand("batch", default=BATCH_PRESETS.get(preset, BATCH_PRESETS["default"]))
+    ]
     sensor = SENSORS.get(preset, SENSORS["day"])
     SimulateCommand = Annotated[Simulate, tyro.conf.subcommand("simulate", default=Simulate(sensor=sensor))]
     return tyro.cli(
         FitCommand
         | Render
+        | BatchCommand
+        | Sweep
         | Convert
         | Filter
         | Info

@@ -27,7 +27,7 @@ def save(out: Path, config: Any, results: Any, quiet: bool = False) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
     record = {"results": results, "config": asdict(config), "machine": machine(), **provenance()}
     with whole(out) as partial:
-        partial.write_text(json.dumps(record, indent=2, default=str) + "\n")
+        partial.write_text(json.dumps(record, indent=2, default=placeless) + "\n")
     if not quiet:
         print(f"written to {out}")
 
@@ -61,8 +61,14 @@ def provenance() -> dict[str, str]:
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": commit(),
-        "command": shlex.join(["python", *sys.orig_argv[1:]]),
+        "command": shlex.join(["python", *map(placeless, sys.orig_argv[1:])]),
     }
+
+
+def placeless(value: object) -> str:
+    """A path without where it lies on this machine; anything else as it is."""
+    path = Path(str(value))
+    return path.name if path.is_absolute() else str(value)
 
 
 def cores() -> int:

@@ -9,7 +9,7 @@ from typing import Any
 from evinr.files import whole
 from experiments.benchmarks.machine import provenance
 
-NO_MATTER = ("out", "scratch")
+NO_MATTER = ("out", "scratch", "original", "torch_python")
 """Options on which no measurement depends."""
 
 

@@ -1,0 +1,230 @@
+"""What `evinr batch` adds to the fits that it has done, and whether it grows: run from the root of the repository.
+
+    python -m experiments.benchmarks.overhead
+
+1. Copies of one recording, fitted by one worker of a batch and, in turns, by `evinr fit` in one warm process: seconds a fit,
+   and what a batch takes besides (starting, reading programs from the cache on disk, the table).
+2. Many tiny fits on all cores: resident memory of every worker as they go on, and zombies.
+3. One worker on two cores against two on one core each, for recordings of two sizes: fits a minute and memory.
+"""
+
+import os
+import shutil
+import statistics
+import tempfile
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tyro
+from rich.console import Console
+
+from evinr.cli import batch, fit
+from evinr.cli.commands import Fit
+from evinr.cli.many_commands import Batch
+from evinr.simulator import demo
+from evinr.simulator.simulate import Sensor
+from experiments.benchmarks.fresh import fresh
+from experiments.benchmarks.machine import RESULTS, cores, save
+
+SIZES = {"64x48": (48, 64, 0.3), "240x180": (180, 240, 0.3)}
+"""Rows, columns and seconds of simulated recordings."""
+TINY = (12, 16, 0.1)
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is measured."""
+
+    fits: int = 20
+    """Of each size, in a batch and without."""
+    rounds: int = 3
+    """How often, in turns."""
+    tiny: int = 1000
+    """Tiny fits, for growth."""
+    shared: int = 8
+    """Fits of each size by workers that share the cores; 0: none."""
+    out: Path = RESULTS / "overhead.json"
+
+
+def main(options: Options) -> None:
+    """Measure, print and save."""
+    with tempfile.TemporaryDirectory() as folder:
+        top = Path(folder)
+        os.environ["EVINR_CACHE"] = str(top / "cache")  # one for all, so that both sides find their programs there
+        results: dict[str, Any] = {"overhead": {}, "shared": {}}
+        for size in SIZES:
+            results["overhead"][size] = overhead(top / size, SIZES[size], options)
+            print(size, results["overhead"][size])
+        for size in SIZES if options.shared else ():
+            results["shared"][size] = shared(top / f"shared-{size}", SIZES[size], options.shared)
+            print(size, results["shared"][size])
+        if options.tiny:
+            results["growth"] = growth(top / "tiny", options.tiny)
+            print(results["growth"])
+    save(options.out, options, results)
+
+
+def overhead(top: Path, about: tuple[int, int, float], options: Options) -> dict[str, float]:
+    """Seconds of a fit by either, medians, and what a batch takes besides its fits."""
+    data = recordings(top / "data", about, options.fits)
+    fresh(alone, data, top / "warm")  # fills the cache
+    bare, batched, besides = [], [], []
+    for number in range(options.rounds):
+        seconds = fresh(alone, data, top / f"alone{number}")
+        bare += seconds[1:]
+        begin = time.time()
+        fresh(whole, data, top / f"batch{number}", 1)
+        total = time.time() - begin
+        between = ends(top / f"batch{number}")
+        batched += between
+        besides.append(total - (len(between) + 1) * statistics.median(between))
+    one, other = statistics.median(bare), statistics.median(batched)
+    return {
+        "bare_s": round(one, 4),
+        "batch_s": round(other, 4),
+        "ratio": round(other / one, 4),
+        "besides_s": round(statistics.median(besides), 2),
+    }
+
+
+def shared(top: Path, about: tuple[int, int, float], count: int) -> dict[str, Any]:
+    """Fits a minute of warm workers that have all cores together, and their memory, by how many they are."""
+    data = recordings(top / "data", about, count)
+    found = {}
+    for workers in (1, cores()):
+        watched = Watched()
+        fresh(whole, data, top / f"first{workers}", workers)
+        with watched:
+            fresh(whole, data, top / f"by{workers}", workers)
+        between = ends(top / f"by{workers}")
+        found[workers] = {
+            "fits_a_minute": round(60 * len(between[workers - 1 :]) / sum(between[workers - 1 :]), 1),
+            "resident_mb": round(sum(max(of) for of in watched.resident.values() if max(of) > 150)),
+        }
+    return found
+
+
+def growth(top: Path, count: int) -> dict[str, Any]:
+    """Memory of the workers of a batch of many tiny fits on all cores, as it goes on."""
+    data, out = recordings(top / "data", TINY, count), top / "out"
+    begin = time.monotonic()
+    with Watched(out) as watched:
+        fresh(whole, data, out, cores())
+    seconds = time.monotonic() - begin
+    workers = {pid: of for pid, of in watched.resident.items() if len(of) > 10 and max(of) > 150}
+    slopes = []
+    for pid, of in workers.items():
+        half = len(of) // 2
+        done = np.array(watched.done[pid][half:], float)
+        slopes.append(float(np.polyfit(done, np.array(of[half:]), 1)[0]) if np.ptp(done) else 0.0)
+    return {
+        "fits": len(list(out.glob("*/result.json"))),
+        "seconds": round(seconds, 1),
+        "resident_mb": {
+            pid: [round(of[len(of) // 4]), round(of[len(of) // 2]), round(of[-3])] for pid, of in workers.items()
+        },
+        "growth_kb_a_fit": [
+            round(1000 * slope * len(workers), 2) for slope in slopes
+        ],  # each does its share of the fits
+        "zombies": len(watched.zombies),
+    }
+
+
+def recordings(folder: Path, about: tuple[int, int, float], count: int) -> Path:
+    """So many copies of a simulated recording, which share its place on the disk."""
+    height, width, seconds = about
+    folder.mkdir(parents=True)
+    events, _ = demo.recording(height, width, seconds, Sensor(), seed=0)
+    rows = np.stack([events.t, events.x, events.y, events.p > 0], axis=1).astype(np.float64)
+    np.save(folder / "0000.npy", rows)
+    for number in range(1, count):
+        os.link(folder / "0000.npy", folder / f"{number:04d}.npy")
+    return folder
+
+
+def alone(data: Path, out: Path) -> list[float]:
+    """Seconds of each fit in this process, one after another, as `evinr fit` does them."""
+    from evinr import devices
+
+    devices.compilation_cache()
+    seconds = []
+    with open(os.devnull, "w") as nowhere:
+        for source in sorted(data.glob("*.npy")):
+            begin = time.monotonic()
+            command = Fit(str(source), out=out, name=source.stem)
+            assert fit.alone(command, ["fit", str(source)], Console(file=nowhere)) == 0
+            seconds.append(time.monotonic() - begin)
+    shutil.rmtree(out)
+    return seconds
+
+
+def whole(data: Path, out: Path, workers: int) -> None:
+    """The command, as a person calls it."""
+    command = Batch((str(data),), out, jobs=workers)
+    assert batch.run(command, ["batch"]) == 0
+
+
+def ends(out: Path) -> list[float]:
+    """Seconds between the ends of the fits of a batch."""
+    times = sorted(path.stat().st_mtime for path in out.glob("*/result.json"))
+    return list(np.diff(times))
+
+
+class Watched:
+    """Looks every 0.2 s at the processes that came of this one: memory in MB, and which of them are dead and not buried."""
+
+    def __init__(self, out: Path | None = None) -> None:
+        self.resident: dict[int, list[float]] = {}
+        self.done: dict[int, list[int]] = {}
+        self.zombies: set[int] = set()
+        self._out, self._over = out, threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+
+    def __enter__(self) -> "Watched":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        page, before = os.sysconf("SC_PAGE_SIZE") / 1e6, set[int]()
+        while not self._over.wait(0.2):
+            done = len(list(self._out.glob("*/result.json"))) if self._out else 0
+            there = descendants(os.getpid())
+            dead = {pid for pid, state in there.items() if state == "Z"}
+            self.zombies |= dead & before  # one look may meet a process that is buried just now
+            before = dead
+            for pid in there:
+                try:
+                    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+                except (OSError, IndexError):
+                    continue
+                self.resident.setdefault(pid, []).append(pages * page)
+                self.done.setdefault(pid, []).append(done)
+
+
+def descendants(top: int) -> dict[int, str]:
+    """The processes that came of one, with their states as Linux has them."""
+    parents = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, parent = stat.read_text().rpartition(")")[2].split()[:2]
+        except OSError:
+            continue
+        parents[int(stat.parent.name)] = (int(parent), state)
+    found: dict[int, str] = {}
+    new = {top}
+    while new:
+        new = {pid for pid, (parent, _) in parents.items() if parent in new}
+        found |= {pid: parents[pid][1] for pid in new}
+    return found
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options, description=__doc__))
