@@ -1,0 +1,107 @@
+"""What a batch leaves beside its runs: its options, what failed, and one table of all runs, by whichever machine."""
+
+import csv
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from evinr.events import InputError
+from evinr.executors.work import RESULT, recorded
+from evinr.files import parents, whole, write_json
+from evinr.scores import METRICS
+
+MARK, LOGS, LOCK = "batch.json", "logs", ".lock"
+NUMBERS = ("events", "seconds_of_recording", "width", "height", "windows", "loss", "seconds", "peak_mb")
+"""Columns of the table, before the scores."""
+
+
+def begin(out: Path, options: Mapping[str, Any], overwrite: bool) -> None:
+    """Make the folder of a batch, or go on in it.
+
+    Raises InputError where it is something else, or the batch in it has other options and these may not replace them.
+    """
+    beside = {LOCK, f".partial-{MARK}"}  # what a process leaves that is killed at once
+    there = out.is_dir() and not {entry.name for entry in out.iterdir()} <= beside
+    if out.exists() and (not out.is_dir() or (there and not (out / MARK).is_file())):
+        raise InputError(f"{out}: exists, and is no batch of evinr; pass another --out")
+    with parents(out / MARK), _alone(out):
+        before = _before(out / MARK)
+        for name, value in options.items():
+            if before is not None and not overwrite and (old := before.get(name)) != value:
+                raise InputError(
+                    f"{out}: {name} was {old} and is now {value}; give the same options, pass another --out, or replace its"
+                    " runs with --overwrite"
+                )
+        if before != options:
+            write_json(out / MARK, {"evinr": version("evinr"), "options": options})
+        (out / LOGS).mkdir(exist_ok=True)
+
+
+def failed(out: Path, name: str, source: str, error: str) -> None:
+    """Keep that a recording could not be fitted, and why, for the table."""
+    write_json(_failure(out, name), {"source": source, "error": error})
+
+
+def succeeded(out: Path, name: str) -> None:
+    """Forget an earlier failure."""
+    _failure(out, name).unlink(missing_ok=True)
+
+
+def write(out: Path) -> list[dict[str, Any]]:
+    """Write results.csv and results.json of all runs that are there, those that failed at the end; the rows."""
+    with _alone(out):
+        rows = list(gathered(out))
+        scores = [name for name in METRICS if any(name in row["scores"] for row in rows)]
+        write_json(out / "results.json", rows)
+        with (
+            whole(out / "results.csv") as partial,
+            partial.open("w", newline="", errors="surrogateescape") as file,
+        ):
+            table = csv.writer(file)
+            table.writerow(["name", "state", "source", *NUMBERS, *scores, "error"])
+            for row in rows:
+                numbers = [row.get(name) for name in NUMBERS]
+                table.writerow(
+                    [row["name"], row["state"], row["source"], *numbers]
+                    + [row["scores"].get(name) for name in scores]
+                    + [row["error"]]
+                )
+    return rows
+
+
+def gathered(out: Path) -> Iterator[dict[str, Any]]:
+    """A row for every run that is done, and then one for every recording that failed, both by name."""
+    failures = {path.stem: path for path in sorted((out / LOGS).glob("*.failed"))}
+    for path in sorted(out.glob(f"[!.]*/{RESULT}")):  # a killed process may leave .replaced-NAME
+        found = recorded(path.parent)
+        if found is not None and path.parent.name not in failures:
+            yield {"name": path.parent.name, "state": "done", "scores": {}, "error": None} | found["about"]
+    for name, path in failures.items():
+        yield {"name": name, "state": "failed", "scores": {}} | json.loads(path.read_text())
+
+
+def _failure(out: Path, name: str) -> Path:
+    return out / LOGS / f"{name}.failed"
+
+
+def _before(mark: Path) -> dict[str, Any] | None:
+    try:
+        return dict(json.loads(mark.read_text())["options"])
+    except FileNotFoundError:
+        return None
+    except (ValueError, TypeError, KeyError) as error:
+        raise InputError(
+            f"{mark}: cannot be understood ({error}); it is damaged: remove it, or pass another --out"
+        ) from None
+
+
+@contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """The files beside the runs, for one of the processes that work in the folder: shards begin and end together."""
+    with FileLock(out / LOCK):
+        yield

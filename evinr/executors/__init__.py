@@ -1,0 +1,1 @@
+"""Many fits at once: what one of them is, and who does them."""

@@ -1,0 +1,238 @@
+"""Fits on a Ray cluster: one that is there, or one of this machine that ends with the batch.
+
+On every node there is a worker for each GPU or, where the cluster has none, for each share of its CPUs: a process that stays
+warm. It works in the driver's folder, is told paths and answers with a few numbers: recordings and runs lie where all nodes
+see them. A worker or a node that dies costs the jobs in hand; others take its place, there or on a node that comes later.
+"""
+
+import os
+import signal
+import socket
+from collections.abc import Iterable, Mapping
+from importlib.metadata import version
+from types import FrameType
+from typing import Any, NamedTuple
+
+from evinr.events import InputError
+from evinr.executors import ray_clusters
+from evinr.executors.work import Died, Job, Result, done
+
+LOOK = 1
+"""Seconds after which `wait` comes back even with nothing, so that new nodes get workers and a wish to stop is seen."""
+FALSE_STARTS = 5
+"""Workers that may die one after another before any has started."""
+
+
+class Place(NamedTuple):
+    """Where there is to be a worker."""
+
+    node: str
+    number: int
+    """Counted from 0 on every node."""
+    gpu: bool
+
+
+class Known(NamedTuple):
+    """What a worker says of itself once it has started."""
+
+    version: str
+    has_folder: bool
+    """Whether the driver's working folder is there, too, and is now the worker's."""
+    host: str
+    process: int
+
+
+class Hand(NamedTuple):
+    """A worker, seen from the driver."""
+
+    place: Place
+    actor: Any
+    known: Known | None = None
+
+
+class Worker:
+    """What runs on the cluster."""
+
+    def __init__(self, folder: str, environment: Mapping[str, str]) -> None:
+        self._has_folder = os.path.isdir(folder)
+        if self._has_folder:
+            os.chdir(folder)
+        os.environ.update(environment)  # before JAX is imported
+
+    def known(self) -> Known:
+        """The worker, started."""
+        return Known(version("evinr"), self._has_folder, socket.gethostname(), os.getpid())
+
+    def done(self, job: Job) -> Result:
+        """One fit, to its end."""
+        before = signal.signal(signal.SIGTERM, _interrupt)  # for what a fit does before and after it sees signals
+        try:
+            return done(job)
+        finally:
+            signal.signal(signal.SIGTERM, before)
+
+
+class Workers:
+    """An executor whose workers are actors of the Ray cluster that this process has joined."""
+
+    def __init__(self, cluster: ray_clusters.Cluster, limit: int | None) -> None:
+        self._ray, self._cpus, self._limit = cluster.ray, cluster.cpus, limit
+        self._starting: dict[Any, Hand] = {}
+        self._idle: list[Hand] = []
+        self._busy: dict[Any, tuple[Hand, Job]] = {}
+        self._told_to_stop: dict[Any, bool] = {}
+        """Of jobs in hand that are to stop: whether their workers know."""
+        self._false_starts = 0
+        try:
+            while not self._idle:
+                self.wait()
+        except BaseException:
+            self.close()
+            raise
+        one, count = self._idle[0].place, len(self._hands())
+        share = "a GPU" if one.gpu else f"{self._cpus} CPU core" + "s" * (self._cpus > 1)
+        self.about = f"{count} worker{'s' * (count > 1)} of Ray {cluster.where}, {share}{' each' * (count > 1)}"
+
+    @property
+    def free(self) -> int:
+        """How many jobs can be started now: workers that are still starting get none."""
+        return len(self._idle)
+
+    @property
+    def pids(self) -> dict[str, int]:
+        """The process of every job in hand, on its node."""
+        return {job.name: hand.known.process for hand, job in self._busy.values() if hand.known}
+
+    def start(self, job: Job) -> None:
+        """Hand a job to a worker."""
+        hand = self._idle.pop(0)
+        self._busy[hand.actor.done.remote(job)] = hand, job
+
+    def wait(self) -> list[Result | Died]:
+        """What has happened, perhaps nothing. Raises InputError where no worker can be had."""
+        self._hire()
+        for one in [one for one, told in self._told_to_stop.items() if not told]:
+            self._told_to_stop[one] = True
+            self._terminate(self._busy[one][0])
+        ended, _ = self._ray.wait([*self._starting, *self._busy], num_returns=1, timeout=LOOK)
+        return [self._ended(one) for one in ended if not self._introduced(one)]
+
+    def stop(self) -> None:
+        """Have the fits in hand save what they have and end."""
+        for one in list(self._busy):
+            self._told_to_stop.setdefault(one, False)  # `wait` tells: Ray may be at work when a signal is handled
+
+    def close(self) -> None:
+        """End all workers at once, and the cluster if it is our own."""
+        for hand in self._hands():
+            self._ray.kill(hand.actor)
+        self._ray.shutdown(wait_for_processes=True)
+
+    def _hands(self) -> list[Hand]:
+        return [*self._starting.values(), *self._idle, *(hand for hand, _ in self._busy.values())]
+
+    def _hire(self) -> None:
+        """See that there is a worker in every place."""
+        hands = self._hands()
+        taken = {hand.place for hand in hands}
+        empty = [place for place in places(self._ray.nodes(), self._cpus) if place not in taken]
+        for place in empty if self._limit is None else empty[: max(0, self._limit - len(hands))]:
+            needs = {"num_gpus": 1, "num_cpus": 1} if place.gpu else {"num_cpus": self._cpus}
+            worker = self._ray.remote(Worker).options(**needs, **_on(place.node))
+            actor = worker.remote(os.getcwd(), told(os.environ, None if place.gpu else self._cpus))
+            self._starting[actor.known.remote()] = Hand(place, actor)
+        if not self._hands():
+            raise InputError("the Ray cluster has no CPUs or GPUs (left) for workers; see `ray status`")
+
+    def _introduced(self, reference: Any) -> bool:
+        """Whether this was a worker that started, or could not."""
+        hand = self._starting.pop(reference, None)
+        if hand is None:
+            return False
+        try:
+            known: Known = self._ray.get(reference)
+        except self._ray.exceptions.RayError as error:
+            self._ray.kill(hand.actor)
+            self._false_starts += 1
+            if self._false_starts > FALSE_STARTS or getattr(error, "actor_init_failed", False):
+                reason = str(error).strip().splitlines()[-1].strip()
+                raise InputError(
+                    f"workers of the Ray cluster do not start ({reason}); see that evinr {version('evinr')} is installed "
+                    "on every node"
+                ) from error
+            return True
+        if known.version != version("evinr"):
+            raise InputError(
+                f"{known.host}: has evinr {known.version}, this is {version('evinr')}; install the same on every node"
+            )
+        if not known.has_folder:
+            raise InputError(
+                f"{known.host}: has no {os.getcwd()}; start it in a folder that all nodes of the cluster see"
+            )
+        self._false_starts = 0
+        self._idle.append(hand._replace(known=known))
+        return True
+
+    def _ended(self, reference: Any) -> Result | Died:
+        self._told_to_stop.pop(reference, None)
+        hand, job = self._busy.pop(reference)
+        try:
+            result: Result = self._ray.get(reference)
+        except self._ray.exceptions.RayError:
+            self._ray.kill(hand.actor)  # one that is only out of reach must not go on beside its successor
+            assert hand.known is not None
+            return Died(job.name, f"process {hand.known.process} on {hand.known.host} is gone, or its node is")
+        self._idle.append(hand)
+        return result
+
+    def _terminate(self, hand: Hand) -> None:
+        assert hand.known is not None
+        self._ray.remote(_end).options(num_cpus=0, **_on(hand.place.node)).remote(hand.known.process)
+
+
+def opened(address: str | None, workers: int | None) -> Workers:
+    """The workers of a cluster that is found, or started; the first of them is there.
+
+    Args:
+        address: HOST:PORT of the cluster of which this machine is a node, "auto" to have it found; None: what RAY_ADDRESS
+            says, and where that says nothing a cluster of our own on this machine.
+        workers: How many at most; None: as many as there are places.
+
+    Raises:
+        InputError: Ray is not installed, the cluster cannot be reached, or evinr is another one there.
+    """
+    return Workers(ray_clusters.joined(address or os.environ.get("RAY_ADDRESS") or "local", workers), workers)
+
+
+def places(nodes: Iterable[Mapping[str, Any]], cpus: int) -> list[Place]:
+    """The places of a cluster whose `ray.nodes()` these are: one for each GPU, else for each so many CPUs; nodes by turns."""
+    alive = [node for node in nodes if node["Alive"]]
+    gpu = any(node["Resources"].get("GPU", 0) >= 1 for node in alive)
+    kind, each = ("GPU", 1) if gpu else ("CPU", cpus)
+    found = [
+        Place(node["NodeID"], number, gpu)
+        for node in alive
+        for number in range(int(node["Resources"].get(kind, 0)) // each)
+    ]
+    return sorted(found, key=lambda place: place.number)
+
+
+def told(environment: Mapping[str, str], cpus: int | None) -> dict[str, str]:
+    """What of the driver's environment a worker must have, who may have been started elsewhere; None: it has a GPU."""
+    known = {name: value for name, value in environment.items() if name.startswith(("EVINR_", "JAX_", "XLA_"))}
+    known |= {name: environment[name] for name in ("WANDB_DIR", "WANDB_MODE") if name in environment}
+    return known if cpus is None else known | {"PJRT_NPROC": str(cpus)}  # threads of XLA on the CPU
+
+
+def _on(node: str) -> dict[str, Any]:
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    return {"scheduling_strategy": NodeAffinitySchedulingStrategy(node, soft=False)}
+
+
+def _end(process: int) -> None:
+    os.kill(process, signal.SIGTERM)  # Ray's processes do not hear SIGINT
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
