@@ -47,7 +47,7 @@ def driven(executor: Executor, jobs: Sequence[Job]) -> tuple[dict[str, Result], 
 
 def main(folder: Path) -> None:
     """Fit by Ray, and tell."""
-    executor = rays.opened(None, 2)
+    executor = rays.opened(None, 2, 3)
     try:
         print(executor.about, flush=True)
         found, died = driven(executor, jobs(folder, "out"))

@@ -28,6 +28,7 @@ from evinr.executors.processes import Processes, Share
 from evinr.executors.work import Died, Job, Result, done, kept
 from evinr.tonemap import ToneMap
 from tests.conftest import Known
+from tests.test_processes import led, until
 
 QUICK = FitConfig(iterations=3)
 ARGV = ["batch", "data", "--out", "out"]
@@ -48,14 +49,14 @@ def warm(executor: Processes, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proce
     """The two workers lent to the command."""
     with monkeypatch.context() as patched:
         patched.setattr(executor, "close", lambda: None)
-        patched.setattr(batch, "_executor", lambda command: executor)
+        patched.setattr(batch, "_executor", lambda command, jobs: executor)
         yield executor
 
 
 @pytest.fixture
 def idle(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody to do anything."""
-    monkeypatch.setattr(batch, "_executor", lambda command: pytest.fail("a worker was asked for"))
+    monkeypatch.setattr(batch, "_executor", lambda command, jobs: pytest.fail("a worker was asked for"))
 
 
 @pytest.fixture
@@ -138,37 +139,63 @@ def test_nine_of_ten_and_again(
 
 
 def test_shards_together_are_the_whole(data: Path, warm: Processes):
-    (data / "broken.npy").unlink()
+    for path in [data / "broken.npy", *sorted(data.glob("night/*.npy"))]:
+        path.unlink()
     out = data.parent / "out"
-    assert batch.run(made(data, shard="1/2"), ARGV) == 0 and len(table(out)) == 5
-    assert batch.run(made(data, shard="2/2"), ARGV) == 0 and len(table(out)) == 9
-    assert sorted(row["name"] for row in table(out)) == sorted(SOUND)
+    assert batch.run(made(data, shard="1/3"), ARGV) == 0
+    assert [row["name"] for row in table(out)] == ["bar0", "bar3"]
+    assert batch.run(made(data, shard="2/3"), ARGV) == 0 == batch.run(made(data, shard="3/3"), ARGV)
+    assert [row["name"] for row in table(out)] == ["bar0", "bar1", "bar2", "bar3"]
     assert batch.run(made(data, shard="12/12"), ARGV) == 0  # nothing to do is no failure
-    alone = Job(
-        "alone", dataclasses.replace(made(data).one(str(data / "day/bar1.npy"), "alone")), (), out / "logs/alone.log"
-    )
+    alone = Job("alone", made(data).one(str(data / "day/bar1.npy"), "alone"), (), out / "logs/alone.log")
     assert done(alone).state == "done"
-    same(out / "day-bar1", out / "alone")
+    same(out / "bar1", out / "alone")
 
 
-def test_a_worker_killed_in_the_middle_is_no_loss(data: Path, warm: Processes, capsys: pytest.CaptureFixture[str]):
+def test_stopped_and_gone_on_with_and_a_worker_killed(
+    data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    """By Ctrl-C in the middle of the first of two recordings; then the worker is killed in the middle of the second."""
     for path in [data / "broken.npy", *sorted(data.glob("*/*.npy"))[2:]]:
         path.unlink()
+    out = data.parent / "out"
+    batch_table.begin(out, batch._options(made(data)), overwrite=False)
+    one = Processes([Share(tuple(os.sched_getaffinity(0)), {})], led)
+    close = one.close
+    monkeypatch.setattr(one, "close", lambda: None)
+    monkeypatch.setattr(batch, "_executor", lambda command, jobs: one)
 
-    def kill() -> None:
-        while not (pid := warm.pids.get("bar0")) or not (data.parent / "out/bar0").exists():
-            time.sleep(0.001)
-        os.kill(pid, signal.SIGKILL)
+    def run(name: str, number: signal.Signals) -> int:
+        """The batch, while the signal is sent in the middle of a fit: to the worker, or to the driver."""
+        allowed = out / f"logs/{name}.allowed"
+        allowed.write_text("0")
 
-    killer = threading.Thread(target=kill)
-    killer.start()
-    assert batch.run(made(data), ARGV) == 0
-    killer.join()
-    said = capsys.readouterr().out
-    assert "bar0: its worker died, killed by signal 9, perhaps for want of memory; again" in said
-    alone = Job("alone", made(data).one(str(data / "day/bar0.npy"), "alone"), (), data.parent / "out/logs/alone.log")
-    assert done(alone).state == "done"
-    same(data.parent / "out/bar0", data.parent / "out/alone")
+        def send() -> None:
+            until(lambda: (out / name).exists() and name in one.pids)
+            os.kill(os.getpid() if number == signal.SIGINT else one.pids[name], number)
+            time.sleep(0.1)  # for the signal to be seen
+            allowed.unlink()
+
+        sender = threading.Thread(target=send)
+        sender.start()
+        code = batch.run(made(data), ARGV)
+        sender.join()
+        return code
+
+    try:
+        assert run("bar0", signal.SIGINT) == 130
+        said = capsys.readouterr().out
+        assert "[1/2] bar0: stopped" in said and said.endswith("to go on: evinr batch data --out out\n")
+        assert heads.done(out / "bar0/windows") == 1 and table(out) == [] and not (out / "bar1").exists()
+        assert run("bar1", signal.SIGKILL) == 0
+    finally:
+        close()
+    assert "bar1: its worker died, killed by signal 9, perhaps for want of memory; again" in capsys.readouterr().out
+    assert [row["state"] for row in table(out)] == ["done"] * 2
+    for name in ("bar0", "bar1"):
+        alone = Job("alone-" + name, made(data).one(str(data / f"day/{name}.npy"), ""), (), out / "logs/alone.log")
+        assert done(alone).state == "done"
+        same(out / name, out / alone.name)
 
 
 def test_a_worker_that_always_dies_is_given_up(
@@ -180,7 +207,7 @@ def test_a_worker_that_always_dies_is_given_up(
     executor = Processes([Share((min(os.sched_getaffinity(0)),), {})], work=attrgetter("no_such"))
     start = executor.start
     monkeypatch.setattr(executor, "start", lambda job: (started.append(job.name), start(job)))
-    monkeypatch.setattr(batch, "_executor", lambda command: executor)
+    monkeypatch.setattr(batch, "_executor", lambda command, jobs: executor)
     assert batch.run(made(data), ARGV) == 1
     assert sorted(started) == ["bar0"] * 3 + ["broken"] * 3
     said = capsys.readouterr().out
@@ -319,6 +346,23 @@ def test_what_is_done_is_known_by_its_settings_its_recording_and_its_files(job: 
     assert kept(job) is None and done(job).state == "done" and kept(job) is not None
 
 
+def test_the_table_has_every_run_once(job: Job):
+    """What failed last is no longer done; what a killed process left aside does not count, nor what is damaged."""
+    out = job.command.out
+    done(job)
+    shutil.copytree(out / "run", out / ".replaced-run")
+    (out / "hurt").mkdir()
+    (out / "hurt/result.json").write_text("{")
+    assert [(row["name"], row["state"]) for row in batch_table.write(out)] == [("run", "done")]
+    batch_table.failed(out, "run", "a.npy", "it changed")
+    assert [(row["state"], row["source"], row["error"]) for row in batch_table.write(out)] == [
+        ("failed", "a.npy", "it changed")
+    ]
+    assert table(out)[0]["events"] == ""
+    batch_table.succeeded(out, "run")
+    assert [row["state"] for row in batch_table.write(out)] == ["done"]
+
+
 def test_overwrite_replaces_what_differs_and_nothing_else(job: Job, data: Path):
     done(job)
     written = state(job.command.out)
@@ -404,7 +448,7 @@ def test_a_full_disk_ends_a_batch(data: Path, monkeypatch: pytest.MonkeyPatch, c
 
         def close(self) -> None: ...
 
-    monkeypatch.setattr(batch, "_executor", lambda command: Full())
+    monkeypatch.setattr(batch, "_executor", lambda command, jobs: Full())
     assert batch.run(made(data), ARGV) == 1
     said = capsys.readouterr().out
     assert said.count("No space left") == 2 and said.splitlines()[-1].endswith("go on: evinr batch data --out out")

@@ -183,40 +183,59 @@ def test_a_run_that_another_process_makes_meanwhile_is_not_replaced_unasked(tmp_
 
 # JAX is imported once; each case is a fork of that, and dies before another one of its changes of files.
 CASES = """
-import json, os, signal, sys
+import os, signal, sys
 from pathlib import Path
 from evinr.cli import run_folder
+from evinr.events import InputError
 from experiments.faults import dying
-from tests.test_run_folder import OVERWRITE, command, write
+from tests.test_run_folder import OVERWRITE, PICTURES, command, write
 
-def replace(out):
-    with run_folder.opened(out / "run", command(out, **OVERWRITE)):
-        write(out / "run", "new")
+def begin(run):
+    write(run, "new")
+    for name in PICTURES:
+        (run / name).unlink()
 
-dead = True
+def replace(run, kind):
+    with run_folder.opened(run, command(run.parent, **OVERWRITE)):
+        if kind == "failed":
+            begin(run)
+            raise InputError("why")
+        write(run, "new")
+
+place, kind, dead = Path(sys.argv[1]), sys.argv[2], True
 while dead:
-    out = Path(sys.argv[1]) / str(len(os.listdir(sys.argv[1])))
-    write_out = out / "run"
-    out.mkdir()
-    with run_folder.opened(write_out, command(out)):
-        write(write_out, "earlier")
+    out = place / str(len(os.listdir(place)))
+    run = out / "run"
+    run.mkdir(parents=True)
+    write(run, "earlier")
+    if kind == "again":
+        run.rename(out / ".replaced-run")
+        run.mkdir()
+        begin(run)
     child = os.fork()
     if child == 0:
         (out / "notes.armed").touch()
         dying.watch(dying.Fault(f"{out}/", str(out / "notes"), at=int(out.name)))
-        replace(out)
+        try:
+            replace(run, kind)
+        except InputError:
+            os._exit(3)
         os._exit(0)
     dead = os.waitpid(child, 0)[1] == signal.SIGKILL
 """
 
 
-@pytest.fixture(scope="module")
-def cases(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """A folder for each of the moments at which the replacing process died; in the last one it did not."""
+@pytest.fixture(scope="module", params=["at first", "again", "failed"])
+def cases(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """A folder for each of the moments at which the replacing process died; in the last one it did not.
+
+    It was the first to replace that run; or one before it had died, after its first windows; or it failed after these.
+    """
     place = tmp_path_factory.mktemp("cases")
     root = Path(__file__).parents[1]
     told = os.environ | {"PYTHONPATH": str(root), "PYTHONWARNINGS": "ignore"}
-    done = subprocess.run([sys.executable, "-c", CASES, place], env=told, cwd=root, capture_output=True, text=True)
+    script = [sys.executable, "-c", CASES, str(place), request.param]
+    done = subprocess.run(script, env=told, cwd=root, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     found = sorted(place.iterdir(), key=lambda path: int(path.name))
     for case in found:
@@ -244,39 +263,56 @@ def test_a_replacement_that_is_killed_loses_nothing(cases: list[Path], tmp_path:
         out = tmp_path / "cases" / case.name
         shutil.copytree(case, out)
         folder, aside = out / "run", out / ".replaced-run"
-        stands = {word(folder), word(aside)}
-        # Until the new run is whole the earlier one is there.
-        assert stands & {"earlier", "new"}, case.name
+        # The earlier run is there until the new one has something to go on from, and never half of it.
+        assert {word(folder), word(aside)} & {"earlier", "new"} or run_folder.has_numbers(folder), case.name
+        assert not aside.exists() or word(aside) == "earlier", case.name
         try:
             run_folder.choose(command(out, **options))
-        except InputError as error:  # one that is there is not replaced unasked, one that is not there not gone on with
-            assert ("exists already" in str(error)) == (options == FRESH) != ("no such run" in str(error))
-            assert run_folder.begun(folder) == (options == FRESH)
+        except InputError as error:
+            # One that is there is not replaced unasked, one that is not there not gone on with.
+            why = "exists already" if run_folder.begun(folder) else "no such run"
+            assert why in str(error) and options == (FRESH if run_folder.begun(folder) else RESUME), case.name
             continue
         with run_folder.opened(folder, command(out, **options)):
-            if not (options == RESUME and stands == {"earlier", None} and word(folder)):
+            if word(folder) != "earlier":  # which can be gone on with, too
                 write(folder, "new")
-        assert word(folder) in ("new", "earlier") and leftovers(out) == []
+        assert word(folder) in ("new", "earlier") and leftovers(out) == [], case.name
 
 
-def test_a_second_attempt_that_fails_puts_a_whole_run_back(cases: list[Path], tmp_path: Path):
-    """The new one where it was finished, else the earlier one."""
+def test_what_is_taken_away_is_gone_at_once(finished: Path, monkeypatch: pytest.MonkeyPatch):
+    """In whatever order its files go."""
+    finished.rename(finished.with_name(".replaced-run"))
+    finished.mkdir()
+    write_json(finished / "config.json", {})
+    run_folder.metrics(finished, None)
+
+    def killed(folder: Path, **_: object) -> None:
+        if folder.exists():
+            (folder / "config.json").unlink()
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(shutil, "rmtree", killed)
+    with pytest.raises(KeyboardInterrupt), run_folder.opened(finished, command(finished.parent, **OVERWRITE)):
+        pytest.fail("opened")
+    assert run_folder.choose(command(finished.parent)) == finished
+
+
+def test_a_second_attempt_that_fails_puts_back_what_there_was(cases: list[Path], tmp_path: Path):
+    """The new run where it was finished, else the earlier one, else what there is of the new one."""
     for case in cases:
         out = tmp_path / "cases" / case.name
         shutil.copytree(case, out)
-        finished = "new" if word(out / "run") == "new" else "earlier"
+        aside = word(out / "run") != "new" and (out / ".replaced-run").exists()
+        before = contents(out / (".replaced-run" if aside else "run"))
         with pytest.raises(InputError, match="why"), run_folder.opened(out / "run", command(out, **OVERWRITE)):
             raise InputError("why")
-        assert word(out / "run") == finished and leftovers(out) == [], case.name
+        assert contents(out / "run") == before and leftovers(out) == [], case.name
 
 
 def test_what_a_finished_run_left_aside_is_taken_away(cases: list[Path], tmp_path: Path):
-    tidied = 0
     for case in cases:
         out = tmp_path / "cases" / case.name
         shutil.copytree(case, out)
         if word(out / "run") == "new":
-            tidied += bool(leftovers(out))
             run_folder.tidy(out / "run")
             assert leftovers(out) == [] and word(out / "run") == "new"
-    assert tidied > 2

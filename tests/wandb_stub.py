@@ -51,10 +51,13 @@ def serving(values: list[dict[str, Any]]) -> Iterator[Stub]:
 
 
 class _Handler(BaseHTTPRequestHandler):
-    server: Stub
-
-    def log_message(self, *args: object) -> None:
+    def log_message(self, format: str, *args: object) -> None:
         pass
+
+    @property
+    def stub(self) -> Stub:
+        assert isinstance(self.server, Stub)
+        return self.server
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -75,12 +78,12 @@ class _Handler(BaseHTTPRequestHandler):
     def _answered(self, body: dict[str, Any]) -> dict[str, Any]:
         words = re.search(r"(query|mutation)\s+(\w+)", body["query"])
         operation = words[2] if words else "unnamed"
-        self.server.asked.append(operation)
+        self.stub.asked.append(operation)
         answer = _ANSWERS.get(operation)
-        return answer(self.server, body.get("variables") or {}) if answer else {}
+        return answer(self.stub, body.get("variables") or {}) if answer else {}
 
     def _streamed(self, body: dict[str, Any]) -> dict[str, Any]:
-        files = self.server.streams.setdefault(self.path.split("/")[-2], {})
+        files = self.stub.streams.setdefault(self.path.split("/")[-2], {})
         for name, told in (body.get("files") or {}).items():
             files.setdefault(name, []).extend(told["content"])
         return {}

@@ -71,9 +71,9 @@ def _options(command: Batch) -> dict[str, object]:
     return json.loads(json.dumps(flat))
 
 
-def _executor(command: Batch) -> Executor:
+def _executor(command: Batch, jobs: int) -> Executor:
     if command.executor == "processes":
-        return processes.opened(command.jobs)
+        return processes.opened(command.jobs, jobs)
     from evinr.executors import rays
 
     return rays.opened(command.address, command.jobs)
@@ -87,7 +87,11 @@ def _worked(command: Batch, console: Console, jobs: Sequence[Job]) -> Ends:
     attempts: Counter[str] = Counter()
     results: dict[str, Result] = {}
     full, begin = None, time.monotonic()
-    with closing(_executor(command)) as executor, stop_signals(console, executor.stop) as stop, _bar(console) as bar:
+    with (
+        closing(_executor(command, len(jobs))) as executor,
+        stop_signals(console, executor.stop) as stop,
+        _bar(console) as bar,
+    ):
         console.print(f"{executor.about}; what the fits say goes to {command.out / batch_table.LOGS}/")
         task = bar.add_task("", total=sum(sizes.values()))
         while running or (waiting and not stop and full is None):

@@ -48,7 +48,7 @@ class Batch:
     out: Path = tyro.MISSING
     """Folder for the runs, one each, for results.csv, results.json, and logs/."""
     jobs: int | None = None
-    """Fits at once; unset, one for every GPU, or where there is none one for every two CPU cores."""
+    """Fits at once; unset, one for every GPU, or where there is none for every CPU core, of 2.5 GB of memory each."""
     executor: Literal["processes", "ray"] = "processes"
     """Who does them: processes of this machine, or workers of a Ray cluster (pip install "evinr[ray]")."""
     address: str | None = None

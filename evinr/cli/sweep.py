@@ -109,7 +109,7 @@ def _searched(command: Sweep, sweeping: "Sweeping", mark: dict[str, Any], consol
                 sweep_online.run(sweeping, online, count, told)
             else:
                 sweep_local.run(sweeping, count, command.project, told)
-    except Interrupted:
+    except (Interrupted, KeyboardInterrupt):
         console.print(f"stopped; what is fitted is kept; to go on: {sweeping.again}")
         return 130
     sweep_told.tell(sweeping, shown, console)

@@ -37,7 +37,6 @@ def held(out: Path) -> Iterator[None]:
         raise InputError(f"{out}: another process runs this sweep; wait for that, or pass another --out") from None
     try:
         yield
-        (out / LOCK).unlink()
     finally:
         lock.release()
 
@@ -64,9 +63,14 @@ def marked(out: Path, about: Mapping[str, Any]) -> dict[str, Any]:
     return before
 
 
-def _difference(name: str, old: Any, new: Any) -> tuple[str, Any, Any]:
+def _difference(name: str, old: Any, new: Any) -> tuple[str, str, str]:
     """The first thing that differs, by the way to it, shortened to be said."""
     if isinstance(old, dict) and isinstance(new, dict):
         key = next(key for key in (*old, *new) if old.get(key) != new.get(key))
         return _difference(f"{name}.{key}", old.get(key, "unset"), new.get(key, "unset"))
-    return name, *(text if len(text := json.dumps(value)) < 60 else f"{text[:56]} ..." for value in (old, new))
+    return name, _short(old), _short(new)
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) < 60 else f"{text[:56]} ..."

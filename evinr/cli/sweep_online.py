@@ -29,12 +29,13 @@ def reason_against() -> str | None:
     After an earlier login without `verify` in the same process wandb 0.31 says yes to everything.
     """
     import wandb
+    from wandb.errors import CommError, UsageError
 
     if os.environ.get("WANDB_MODE") in ("offline", "disabled"):
         return f"WANDB_MODE is {os.environ['WANDB_MODE']}"
     try:
         known = wandb.login(prompt=False, verify=True)
-    except (wandb.errors.UsageError, wandb.errors.CommError) as error:  # AuthenticationError is a CommError
+    except (UsageError, CommError) as error:  # AuthenticationError is a CommError
         return _first_line(error)
     return None if known else "there is no W&B login"
 

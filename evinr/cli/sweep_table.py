@@ -24,7 +24,7 @@ class Shown(NamedTuple):
     goal: Goal
     parameters: Sequence[str]
     """Those that vary, by their options' names."""
-    count: int
+    wanted: int
     """Runs in all."""
 
 
@@ -55,11 +55,11 @@ def board(console: Console, shown: Shown, rows: Sequence[Row]) -> Iterator[Board
 
     def drawn() -> RenderableType:
         seconds = time.monotonic() - since if current else 0.0
-        left = time_left([row.seconds for row in there], seconds, shown.count)
+        left = time_left([row.seconds for row in there], seconds, shown.wanted)
         hint = "Ctrl-C stops when what is fitted is saved" if current else "waiting for the next"
-        return Group(table(there, shown, current, seconds), f"{len(there)} of {shown.count} runs{left}; {hint}")
+        return Group(table(there, shown, current, seconds), f"{len(there)} of {shown.wanted} runs{left}; {hint}")
 
-    with Live(console=console, get_renderable=drawn, refresh_per_second=2):
+    with Live(console=console, get_renderable=drawn, refresh_per_second=2, transient=True):
         yield Board(begun, ended)
 
 
@@ -69,7 +69,8 @@ def table(
     """The best runs, best first, and above them the one in hand, which has taken `seconds` so far."""
     drawn = Table(box=None, pad_edge=False)
     for title in ("run", shown.metric, *shown.parameters, "seconds", "state"):
-        drawn.add_column(title, overflow="fold", justify="left" if title == "state" else "right")
+        right = title != "state"
+        drawn.add_column(title, overflow="fold", justify="right" if right else "left", min_width=0 if right else 8)
     if current is not None:
         number, values = current
         drawn.add_row(str(number), "", *_cells(values, shown), f"{seconds:.0f}", "running", style="bold")
@@ -86,7 +87,7 @@ def line(row: Row, shown: Shown) -> str:
     cells = zip(shown.parameters, _cells(row.parameters, shown), strict=True)
     values = ", ".join(f"{name} {value}" for name, value in cells)
     said = row.error if row.state == "failed" else f"{shown.metric} {_score(row)}"
-    return f"run {row.number} {row.state}, {row.number + 1} of {shown.count}: {said} ({values}) {row.seconds:.1f} s"
+    return f"run {row.number} {row.state}, {row.number + 1} of {shown.wanted}: {said} ({values}) {row.seconds:.1f} s"
 
 
 def time_left(seconds: Sequence[float], running: float, count: int) -> str:

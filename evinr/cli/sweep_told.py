@@ -26,7 +26,8 @@ def tell(sweeping: Sweeping, shown: Shown, console: Console) -> None:
     best = results.best_first(rows, shown.goal)
     sources = [recording.source for recording in sweeping.recordings]
     facts = [("recordings", ", ".join(sources)), ("search", plan.method), ("go on", sweeping.again)]
-    console.print(table(rows, shown))
+    if console.is_terminal:  # else there is a line for every run
+        console.print(table(rows, shown))
     if best[0].metric is not None:
         again = shlex.join(["evinr", "fit", sources[0], *words(best[0].parameters)])
         facts.append(("fit as the best", again))

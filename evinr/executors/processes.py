@@ -22,8 +22,9 @@ from typing import NamedTuple
 
 from evinr.executors.work import Died, Job, Result, done
 
-CORES = 2
-"""CPU cores of a worker."""
+ROOM = 2.5e9
+"""Bytes of memory for each worker where nobody says how many there are to be: fits of 1280 x 720 take 2.3 GB (README.md). One
+core is enough for one: only a part of a fit uses more (`shared` in experiments/benchmarks/results/overhead.json)."""
 MEMORY = {"XLA_CLIENT_MEM_FRACTION", "XLA_PYTHON_CLIENT_MEM_FRACTION"}
 """By these, JAX is told what part of a GPU's memory to take at its start; it refuses both together."""
 PREALLOCATED = 0.75
@@ -140,12 +141,19 @@ class Processes:
         return worker.end(grace)
 
 
-def opened(workers: int | None = None) -> Processes:
-    """So many processes; None: one for each GPU, or for every CORES cores where there is none. Starts no device."""
+def opened(workers: int | None, jobs: int) -> Processes:
+    """So many processes, but no more than jobs; None: one for each GPU or, where there is none, for each core that has ROOM.
+
+    Starts no device.
+    """
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
-    if workers is None and not gpus() and find_spec("libtpu"):
-        workers = 1  # all of a machine's TPUs belong to one process
-    return Processes(shares(workers, gpus(), cores))
+    devices = gpus()
+    if workers is None:
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        workers = len(devices) or min(len(cores), max(1, int(memory / ROOM)))
+        if not devices and find_spec("libtpu"):
+            workers = 1  # all of a machine's TPUs belong to one process
+    return Processes(shares(min(workers, jobs), devices, cores))
 
 
 def gpus() -> list[str]:
@@ -163,9 +171,8 @@ def gpus() -> list[str]:
     return re.findall(r"^GPU (\d+):", said, re.MULTILINE)
 
 
-def shares(workers: int | None, devices: Sequence[str], cores: Sequence[int]) -> list[Share]:
+def shares(count: int, devices: Sequence[str], cores: Sequence[int]) -> list[Share]:
     """The machine, shared evenly: neighbouring cores, and a GPU or, where there are fewer, a part of the memory of one."""
-    count = workers or len(devices) or max(1, len(cores) // CORES)
     found = []
     for number in range(count):
         part = cores[number * len(cores) // count : (number + 1) * len(cores) // count]

@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import threading
+from importlib import import_module
 from typing import Any, NamedTuple
 
 from evinr.events import InputError
@@ -26,8 +27,8 @@ class Cluster(NamedTuple):
     where: str
 
 
-def joined(address: str, workers: int | None) -> Cluster:
-    """The cluster at HOST:PORT, the one that Ray finds on this machine ("auto"), or one for so many workers ("local").
+def joined(address: str, workers: int | None, jobs: int) -> Cluster:
+    """The cluster at HOST:PORT, the one that Ray finds on this machine ("auto"), or one for such workers ("local").
 
     Raises:
         InputError: Ray is not installed, or the cluster cannot be reached.
@@ -36,30 +37,33 @@ def joined(address: str, workers: int | None) -> Cluster:
     os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")  # after `uv run` Ray would send the checkout about
     if address != "local":
         _require_answer(address)
-        # By itself Ray asks a minute or more; it reads these when it is imported.
+        os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "error")  # of this process; Ray reads these when it is imported
+        # By itself Ray asks for minutes.
         os.environ.setdefault("RAY_NUM_REDIS_GET_RETRIES", "1")
         os.environ.setdefault("RAY_py_gcs_connect_timeout_s", str(ANSWER))
         os.environ.setdefault("RAY_GCS_SERVER_REQUEST_TIMEOUT_SECONDS", str(ANSWER))
     try:
-        import ray
+        ray: Any = import_module("ray")
     except ImportError as error:
         raise InputError(f'--executor ray: Ray cannot be imported ({error}); pip install "evinr[ray]"') from error
     if address == "local":
-        return _started(ray, workers)
+        return _started(ray, workers, jobs)
     try:
         _initialised(ray, address)
     except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         ray.shutdown()
-        reason = " ".join(str(error.__cause__ or error).split())
-        raise InputError(f"Ray at {address}: cannot be joined ({reason}); see `ray status` on this machine") from error
-    return Cluster(ray, processes.CORES, f"at {address}")
+        text = str(error.__cause__ or error).strip()
+        reason = text.splitlines()[-1].partition(": ")[2] if "Traceback" in text else " ".join(text.split())
+        raise InputError(
+            f"Ray at {address}: cannot be joined ({reason}); see `ray status`, and that this machine is one of its nodes"
+        ) from error
+    return Cluster(ray, 1, f"at {address}")
 
 
-def _started(ray: Any, workers: int | None) -> Cluster:
+def _started(ray: Any, workers: int | None, jobs: int) -> Cluster:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    gpus = len(processes.gpus())
-    count = workers or gpus or max(1, cores // processes.CORES)
-    cpus = max(1, cores // count)
+    count = processes.opened(workers, jobs).free  # as many as there would be processes
+    cpus, gpus = max(1, cores // count), len(processes.gpus())
     _initialised(ray, "local", num_cpus=count * cpus, num_gpus=gpus, include_dashboard=False, object_store_memory=STORE)
     return Cluster(ray, cpus, "on this machine")
 

@@ -8,23 +8,25 @@ see them. A worker or a node that dies costs the jobs in hand; others take its p
 import os
 import signal
 import socket
+import sys
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from types import FrameType
 from typing import Any, NamedTuple
 
 from evinr.events import InputError
-from evinr.executors import ray_clusters
+from evinr.executors import processes, ray_clusters
 from evinr.executors.work import Died, Job, Result, done
 
 LOOK = 1
 """Seconds after which `wait` comes back even with nothing, so that new nodes get workers and a wish to stop is seen."""
-FALSE_STARTS = 5
-"""Workers that may die one after another before any has started."""
+FALSE_STARTS = 3
+"""Workers that may die in one place before they have started."""
 
 
 class Place(NamedTuple):
-    """Where there is to be a worker."""
+    """Where there may be a worker."""
 
     node: str
     number: int
@@ -33,7 +35,7 @@ class Place(NamedTuple):
 
 
 class Known(NamedTuple):
-    """What a worker says of itself once it has started."""
+    """What a worker says of itself when it is asked."""
 
     version: str
     has_folder: bool
@@ -60,7 +62,7 @@ class Worker:
         os.environ.update(environment)  # before JAX is imported
 
     def known(self) -> Known:
-        """The worker, started."""
+        """The worker, which lives."""
         return Known(version("evinr"), self._has_folder, socket.gethostname(), os.getpid())
 
     def done(self, job: Job) -> Result:
@@ -75,14 +77,17 @@ class Worker:
 class Workers:
     """An executor whose workers are actors of the Ray cluster that this process has joined."""
 
-    def __init__(self, cluster: ray_clusters.Cluster, limit: int | None) -> None:
-        self._ray, self._cpus, self._limit = cluster.ray, cluster.cpus, limit
-        self._starting: dict[Any, Hand] = {}
+    def __init__(self, cluster: ray_clusters.Cluster, limit: int, room: float) -> None:
+        """At most so many workers, each with so many bytes of memory to itself; one of them is there."""
+        self._ray, self._cpus, self._limit, self._room = cluster.ray, cluster.cpus, limit, room
+        self._asked: dict[Any, Hand] = {}
+        """Those that have not said yet who they are."""
         self._idle: list[Hand] = []
         self._busy: dict[Any, tuple[Hand, Job]] = {}
         self._told_to_stop: dict[Any, bool] = {}
         """Of jobs in hand that are to stop: whether their workers know."""
-        self._false_starts = 0
+        self._false_starts: Counter[Place] = Counter()
+        self._given_up: set[Place] = set()
         try:
             while not self._idle:
                 self.wait()
@@ -114,7 +119,7 @@ class Workers:
         for one in [one for one, told in self._told_to_stop.items() if not told]:
             self._told_to_stop[one] = True
             self._terminate(self._busy[one][0])
-        ended, _ = self._ray.wait([*self._starting, *self._busy], num_returns=1, timeout=LOOK)
+        ended, _ = self._ray.wait([*self._asked, *self._busy], num_returns=1, timeout=LOOK)
         return [self._ended(one) for one in ended if not self._introduced(one)]
 
     def stop(self) -> None:
@@ -126,51 +131,55 @@ class Workers:
         """End all workers at once, and the cluster if it is our own."""
         for hand in self._hands():
             self._ray.kill(hand.actor)
-        self._ray.shutdown(wait_for_processes=True)
+        self._ray.shutdown()
 
     def _hands(self) -> list[Hand]:
-        return [*self._starting.values(), *self._idle, *(hand for hand, _ in self._busy.values())]
+        return [*self._asked.values(), *self._idle, *(hand for hand, _ in self._busy.values())]
+
+    def _places(self) -> list[Place]:
+        return places(self._ray.nodes(), self._cpus, self._room)
 
     def _hire(self) -> None:
-        """See that there is a worker in every place."""
+        """See that there are workers in all places, but no more than so many."""
         hands = self._hands()
-        taken = {hand.place for hand in hands}
-        empty = [place for place in places(self._ray.nodes(), self._cpus) if place not in taken]
-        for place in empty if self._limit is None else empty[: max(0, self._limit - len(hands))]:
+        taken = {hand.place for hand in hands} | self._given_up
+        empty = [place for place in self._places() if place not in taken]
+        for place in empty[: max(0, self._limit - len(hands))]:
             needs = {"num_gpus": 1, "num_cpus": 1} if place.gpu else {"num_cpus": self._cpus}
-            worker = self._ray.remote(Worker).options(**needs, **_on(place.node))
-            actor = worker.remote(os.getcwd(), told(os.environ, None if place.gpu else self._cpus))
-            self._starting[actor.known.remote()] = Hand(place, actor)
+            worker = self._ray.remote(Worker).options(**needs, scheduling_strategy=self._on(place.node))
+            self._ask(Hand(place, worker.remote(os.getcwd(), told(os.environ, None if place.gpu else self._cpus))))
         if not self._hands():
             raise InputError("the Ray cluster has no CPUs or GPUs (left) for workers; see `ray status`")
 
+    def _ask(self, hand: Hand) -> None:
+        self._asked[hand.actor.known.remote()] = hand
+
     def _introduced(self, reference: Any) -> bool:
-        """Whether this was a worker that started, or could not."""
-        hand = self._starting.pop(reference, None)
+        """Whether this was the answer of a worker that was asked who it is."""
+        hand = self._asked.pop(reference, None)
         if hand is None:
             return False
+        wrong = None
         try:
             known: Known = self._ray.get(reference)
         except self._ray.exceptions.RayError as error:
-            self._ray.kill(hand.actor)
-            self._false_starts += 1
-            if self._false_starts > FALSE_STARTS or getattr(error, "actor_init_failed", False):
-                reason = str(error).strip().splitlines()[-1].strip()
-                raise InputError(
-                    f"workers of the Ray cluster do not start ({reason}); see that evinr {version('evinr')} is installed "
-                    "on every node"
-                ) from error
-            return True
-        if known.version != version("evinr"):
-            raise InputError(
-                f"{known.host}: has evinr {known.version}, this is {version('evinr')}; install the same on every node"
-            )
-        if not known.has_folder:
-            raise InputError(
-                f"{known.host}: has no {os.getcwd()}; start it in a folder that all nodes of the cluster see"
-            )
-        self._false_starts = 0
-        self._idle.append(hand._replace(known=known))
+            self._false_starts[hand.place] += hand.place in self._places()  # unless the node is lost
+            if getattr(error, "actor_init_failed", False) or self._false_starts[hand.place] > FALSE_STARTS:
+                wrong = f"a worker of the Ray cluster does not start ({str(error).strip().splitlines()[-1].strip()})"
+        else:
+            self._idle.append(hand._replace(known=known))
+            if known.version != version("evinr"):
+                wrong = f"{known.host}: has evinr {known.version}, this is {version('evinr')}"
+            elif not known.has_folder:
+                wrong = f"{known.host}: has no {os.getcwd()}, in which this was started"
+            if wrong is None:
+                return True
+            self._idle.pop()
+        self._ray.kill(hand.actor)
+        if wrong and not self._busy:
+            raise InputError(f"{wrong}; see that all nodes have the same evinr, and the same folders")
+        if wrong:  # a node that came while others work
+            self._given_up.add(hand.place)
         return True
 
     def _ended(self, reference: Any) -> Result | Died:
@@ -180,41 +189,56 @@ class Workers:
             result: Result = self._ray.get(reference)
         except self._ray.exceptions.RayError:
             self._ray.kill(hand.actor)  # one that is only out of reach must not go on beside its successor
+            for other in [other for other in self._idle if other.place.node == hand.place.node]:
+                self._idle.remove(other)
+                self._ask(other)  # it may be gone with its node
             assert hand.known is not None
-            return Died(job.name, f"process {hand.known.process} on {hand.known.host} is gone, or its node is")
+            host = hand.known.host
+            return Died(
+                job.name, f"process {hand.known.process} on {host} is gone, perhaps for want of memory, or {host} is"
+            )
         self._idle.append(hand)
         return result
 
     def _terminate(self, hand: Hand) -> None:
         assert hand.known is not None
-        self._ray.remote(_end).options(num_cpus=0, **_on(hand.place.node)).remote(hand.known.process)
+        end = self._ray.remote(_end).options(num_cpus=0, scheduling_strategy=self._on(hand.place.node))
+        end.remote(hand.known.process)
+
+    def _on(self, node: str) -> Any:
+        return self._ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(node, soft=False)
 
 
-def opened(address: str | None, workers: int | None) -> Workers:
-    """The workers of a cluster that is found, or started; the first of them is there.
+def opened(address: str | None, workers: int | None, jobs: int = sys.maxsize) -> Workers:
+    """So many workers of a cluster that is found, or started, but no more than jobs; the first of them is there.
 
     Args:
         address: HOST:PORT of the cluster of which this machine is a node, "auto" to have it found; None: what RAY_ADDRESS
             says, and where that says nothing a cluster of our own on this machine.
-        workers: How many at most; None: as many as there are places.
+        workers: None: one for each GPU or, where the cluster has none, for each core that has room, on every node.
 
     Raises:
         InputError: Ray is not installed, the cluster cannot be reached, or evinr is another one there.
     """
-    return Workers(ray_clusters.joined(address or os.environ.get("RAY_ADDRESS") or "local", workers), workers)
+    cluster = ray_clusters.joined(address or os.environ.get("RAY_ADDRESS") or "local", workers, jobs)
+    return Workers(cluster, min(workers or jobs, jobs), 0.0 if workers else processes.ROOM)
 
 
-def places(nodes: Iterable[Mapping[str, Any]], cpus: int) -> list[Place]:
-    """The places of a cluster whose `ray.nodes()` these are: one for each GPU, else for each so many CPUs; nodes by turns."""
-    alive = [node for node in nodes if node["Alive"]]
-    gpu = any(node["Resources"].get("GPU", 0) >= 1 for node in alive)
-    kind, each = ("GPU", 1) if gpu else ("CPU", cpus)
-    found = [
-        Place(node["NodeID"], number, gpu)
-        for node in alive
-        for number in range(int(node["Resources"].get(kind, 0)) // each)
-    ]
-    return sorted(found, key=lambda place: place.number)
+def places(nodes: Iterable[Mapping[str, Any]], cpus: int, room: float) -> list[Place]:
+    """The places of a cluster whose `ray.nodes()` these are, nodes by turns: one for each GPU, else for each so many CPUs that
+    have so many bytes of memory, but at least one on a node that has the CPUs."""
+    alive = [(node["NodeID"], node["Resources"]) for node in nodes if node["Alive"]]
+    gpu = any(has.get("GPU", 0) >= 1 for _, has in alive)
+
+    def count(has: Mapping[str, float]) -> int:
+        if gpu:
+            return int(has.get("GPU", 0))
+        fit = int(has.get("CPU", 0)) // cpus
+        return fit if room == 0 else min(fit, max(1, int(has.get("memory", 0) / room)))
+
+    return sorted(
+        [Place(node, n, gpu) for node, has in alive for n in range(count(has))], key=lambda place: place.number
+    )
 
 
 def told(environment: Mapping[str, str], cpus: int | None) -> dict[str, str]:
@@ -222,12 +246,6 @@ def told(environment: Mapping[str, str], cpus: int | None) -> dict[str, str]:
     known = {name: value for name, value in environment.items() if name.startswith(("EVINR_", "JAX_", "XLA_"))}
     known |= {name: environment[name] for name in ("WANDB_DIR", "WANDB_MODE") if name in environment}
     return known if cpus is None else known | {"PJRT_NPROC": str(cpus)}  # threads of XLA on the CPU
-
-
-def _on(node: str) -> dict[str, Any]:
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-    return {"scheduling_strategy": NodeAffinitySchedulingStrategy(node, soft=False)}
 
 
 def _end(process: int) -> None:

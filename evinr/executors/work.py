@@ -78,7 +78,7 @@ class Died(NamedTuple):
 class Executor(Protocol):
     """Workers that do a job each at a time. They stay, with what they compiled; one that died is replaced.
 
-    `processes.opened(workers)` and `rays.opened(address, workers)` make one, of as many workers as there are devices for None.
+    `processes.opened(workers, jobs)` and `rays.opened(address, workers)` make one, of as many as there are devices for None.
     """
 
     @property
@@ -141,7 +141,7 @@ def done(job: Job) -> Result:
         why = "out of memory; pass --windows sequential, fewer --jobs or a part of it (--t-start, --t-end)"
         return Result(job.name, "failed", why, again=True)
     except OSError as error:
-        line = f"{error.filename or job.command.out}: {error.strerror or error}"
+        line = f"{error.filename or job.command.out}: {error.strerror}" if error.errno else str(error)
         if error.errno in FULL:
             return Result(job.name, "stopped", f"{line}; make space, and go on")
         return Result(job.name, "failed", line, again=True)

@@ -3,7 +3,7 @@
     python -m experiments.benchmarks.overhead
 
 1. Copies of one recording, fitted by one worker of a batch and, in turns, by `evinr fit` in one warm process: seconds a fit,
-   and what a batch takes besides (starting, reading programs from the cache on disk, the table).
+   and what a batch takes besides (a second process, the table).
 2. Many tiny fits on all cores: resident memory of every worker as they go on, and zombies.
 3. One worker on two cores against two on one core each, for recordings of two sizes: fits a minute and memory.
 """
@@ -69,19 +69,20 @@ def main(options: Options) -> None:
 
 
 def overhead(top: Path, about: tuple[int, int, float], options: Options) -> dict[str, float]:
-    """Seconds of a fit by either, medians, and what a batch takes besides its fits."""
+    """Seconds of a fit by either, medians; and what a batch takes more than the other, those aside: a process, the table."""
     data = recordings(top / "data", about, options.fits)
     fresh(alone, data, top / "warm")  # fills the cache
     bare, batched, besides = [], [], []
     for number in range(options.rounds):
+        begin = time.monotonic()
         seconds = fresh(alone, data, top / f"alone{number}")
-        bare += seconds[1:]
-        begin = time.time()
+        middle = time.monotonic()
         fresh(whole, data, top / f"batch{number}", 1)
-        total = time.time() - begin
+        end = time.monotonic()
         between = ends(top / f"batch{number}")
+        bare += seconds[1:]
         batched += between
-        besides.append(total - (len(between) + 1) * statistics.median(between))
+        besides.append((end - middle - sum(between)) - (middle - begin - sum(seconds[1:])))
     one, other = statistics.median(bare), statistics.median(batched)
     return {
         "bare_s": round(one, 4),

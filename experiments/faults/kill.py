@@ -121,7 +121,7 @@ def _drawn(reference: Reference, aimed: float, chance: random.Random) -> Moment:
     if chance.random() >= aimed:
         return Moment(seconds=chance.uniform(0, reference.seconds))
     delay = chance.uniform(0, SOON) if chance.random() < 0.5 else 0.0
-    return Moment(change=chance.randrange(reference.changes), delay=delay)
+    return Moment(change=int(chance.random() * reference.changes), delay=delay)
 
 
 def main(config: Config) -> int:

@@ -100,10 +100,13 @@ def live(
 
 
 def refusal(life: Life, folder: Path) -> list[str]:
-    """What is wrong with how a command that could not do its work said so: one line that names a file, and code 1."""
+    """What is wrong with how a command that could not do its work said so: with code 1 and a line that names a file of the
+    folder; commands that do several things, with such a line for each of those that failed."""
     wrong = [] if life.code == 1 else [f"ended with code {life.code}"]
-    if life.errors.count("\n") != 1 or not life.errors.startswith("evinr: "):
+    lines = [line for line in life.said.splitlines() if line.startswith(("failed: ", "stopped: "))]
+    if not lines and (life.errors.count("\n") != 1 or not life.errors.startswith("evinr: ")):
         wrong.append(f"said more, or less, than a line: {life.errors}")
-    if str(folder) not in life.errors:
-        wrong.append(f"names no file: {life.errors}")
+    if lines and life.errors:
+        wrong.append(f"said more: {life.errors}")
+    wrong += [f"names no file: {line}" for line in lines or [life.errors] if str(folder) not in line]
     return wrong + [f"said {word}" for word in ("Traceback", "Exception ignored") if word in life.said]
