@@ -17,7 +17,8 @@ from evinr.cli import batch_list, batch_table
 from evinr.cli.many_commands import Batch
 from evinr.cli.running import stop_signals
 from evinr.executors import processes
-from evinr.executors.work import Died, Executor, Job, Result, files, kept
+from evinr.executors.record import files
+from evinr.executors.work import Died, Executor, Job, Result, kept
 
 ATTEMPTS = 3
 """What may end better is tried so often."""
@@ -76,7 +77,7 @@ def _executor(command: Batch, jobs: int) -> Executor:
         return processes.opened(command.jobs, jobs)
     from evinr.executors import rays
 
-    return rays.opened(command.address, command.jobs)
+    return rays.opened(command.address, command.jobs, jobs)
 
 
 def _worked(command: Batch, console: Console, jobs: Sequence[Job]) -> Ends:

@@ -11,7 +11,7 @@ from typing import Any
 from filelock import FileLock
 
 from evinr.events import InputError
-from evinr.executors.work import RESULT, recorded
+from evinr.executors import record
 from evinr.files import parents, whole, write_json
 from evinr.scores import METRICS
 
@@ -77,10 +77,10 @@ def write(out: Path) -> list[dict[str, Any]]:
 def gathered(out: Path) -> Iterator[dict[str, Any]]:
     """A row for every run that is done, and then one for every recording that failed, both by name."""
     failures = {path.stem: path for path in sorted((out / LOGS).glob("*.failed"))}
-    for path in sorted(out.glob(f"[!.]*/{RESULT}")):  # a killed process may leave .replaced-NAME
-        found = recorded(path.parent)
+    for path in sorted(out.glob(f"[!.]*/{record.RESULT}")):  # a killed process may leave .replaced-NAME
+        found = record.read(path.parent)
         if found is not None and path.parent.name not in failures:
-            yield {"name": path.parent.name, "state": "done", "scores": {}, "error": None} | found["about"]
+            yield {"name": path.parent.name, "state": "done", "scores": {}, "error": None} | found.about
     for name, path in failures.items():
         yield {"name": name, "state": "failed", "scores": {}} | json.loads(path.read_text())
 

@@ -30,7 +30,7 @@ MEMORY = {"XLA_CLIENT_MEM_FRACTION", "XLA_PYTHON_CLIENT_MEM_FRACTION"}
 PREALLOCATED = 0.75
 """What it takes where it is told nothing."""
 GRACE = 5.0
-"""Seconds for an idle worker to end."""
+"""Seconds in which a worker ends whose pipe is closed."""
 
 
 class Share(NamedTuple):
@@ -94,7 +94,7 @@ class Processes:
             try:
                 worker.pipe.send(job)
             except OSError:  # it died while it had nothing to do
-                self._bury(worker, GRACE)
+                self._bury(worker, 0.0)
                 continue
             worker.job = job
             return
@@ -119,10 +119,9 @@ class Processes:
                     os.kill(worker.process.pid or 0, signal.SIGTERM)
 
     def close(self) -> None:
-        """End all workers, at once where they are at work."""
+        """End all workers, at once."""
         while self._workers:
-            worker = self._workers[-1]
-            self._bury(worker, GRACE if worker.job is None else 0)
+            self._bury(self._workers[-1], 0.0)  # an idle one, too, has nothing to save
 
     def _news(self, worker: Worker) -> Result | Died:
         assert worker.job is not None

@@ -5,6 +5,8 @@ import os
 import signal
 import socket
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any, NamedTuple
 
@@ -12,7 +14,7 @@ from evinr.events import InputError
 from evinr.executors import processes
 
 ANSWER = 5
-"""Seconds in which a cluster must answer."""
+"""Seconds in which a cluster must answer; Ray asks three times, and by itself for minutes."""
 STORE = 80 * 2**20
 """Bytes of our own cluster's store of objects, about the least that Ray takes: only paths and numbers go through it."""
 
@@ -37,23 +39,30 @@ def joined(address: str, workers: int | None, jobs: int) -> Cluster:
     os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")  # after `uv run` Ray would send the checkout about
     if address != "local":
         _require_answer(address)
-        os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "error")  # of this process; Ray reads these when it is imported
-        # By itself Ray asks for minutes.
-        os.environ.setdefault("RAY_NUM_REDIS_GET_RETRIES", "1")
-        os.environ.setdefault("RAY_py_gcs_connect_timeout_s", str(ANSWER))
-        os.environ.setdefault("RAY_GCS_SERVER_REQUEST_TIMEOUT_SECONDS", str(ANSWER))
+        os.environ.setdefault("RAY_NUM_REDIS_GET_RETRIES", "1")  # it reads these when it is imported
+        for name in (
+            "py_gcs_connect_timeout_s",
+            "gcs_rpc_server_connect_timeout_s",
+            "GCS_SERVER_REQUEST_TIMEOUT_SECONDS",
+        ):
+            os.environ.setdefault(f"RAY_{name}", str(ANSWER))
     try:
         ray: Any = import_module("ray")
     except ImportError as error:
         raise InputError(f'--executor ray: Ray cannot be imported ({error}); pip install "evinr[ray]"') from error
-    if address == "local":
-        return _started(ray, workers, jobs)
     try:
-        _initialised(ray, address)
-    except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+        if address == "local":
+            return _started(ray, workers, jobs)
+        with _silence():
+            _initialised(ray, address)
+    except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         ray.shutdown()
         text = str(error.__cause__ or error).strip()
         reason = text.splitlines()[-1].partition(": ")[2] if "Traceback" in text else " ".join(text.split())
+        if address == "local":
+            raise InputError(
+                f"no Ray cluster can be started on this machine ({reason}); see that RAY_TMPDIR is a short path, and writable"
+            ) from error
         raise InputError(
             f"Ray at {address}: cannot be joined ({reason}); see `ray status`, and that this machine is one of its nodes"
         ) from error
@@ -90,3 +99,16 @@ def _initialised(ray: Any, address: str, **more: Any) -> None:
     ray._private.worker._worker_logs_enabled = False
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, before)  # Ray's would end the driver at once
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Nothing on standard error, to which Ray's native part tells every attempt; Python's errors are told by others."""
+    shown, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, 2)
+    try:
+        yield
+    finally:
+        os.dup2(shown, 2)
+        os.close(shown)
+        os.close(nothing)

@@ -5,14 +5,12 @@ that hands out the jobs must start no device.
 """
 
 import errno
-import hashlib
 import json
-import os
 import shlex
 import time
 import traceback
 from contextlib import nullcontext, suppress
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -23,16 +21,13 @@ from rich.console import Console
 
 from evinr.cli.commands import Fit, Scoring
 from evinr.events import InputError
-from evinr.files import write_json
+from evinr.executors import record
+from evinr.executors.record import Record
 
-RESULT = "result.json"
-"""In the folder of a run that is done; goes with it when it is replaced."""
 PATIENCE = 10.0
 """Seconds to wait for a process that still writes a run: one whose driver was killed ends within a second."""
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 """What befalls one fit for want of space befalls the next one, too."""
-BESIDE = ("budget", "window_budget", "frames", "fps")
-"""Options that a result depends on and `config.json` does not have."""
 
 
 class Job(NamedTuple):
@@ -78,7 +73,7 @@ class Died(NamedTuple):
 class Executor(Protocol):
     """Workers that do a job each at a time. They stay, with what they compiled; one that died is replaced.
 
-    `processes.opened(workers, jobs)` and `rays.opened(address, workers)` make one, of as many as there are devices for None.
+    `processes.opened(workers, jobs)` and `rays.opened(address, workers, jobs)` make one; None: as many as there are devices.
     """
 
     @property
@@ -108,7 +103,7 @@ class Executor(Protocol):
         ...
 
     def close(self) -> None:
-        """End all workers, at once where they are at work. Nothing that was started stays behind."""
+        """End all workers, at once. Nothing that was started stays behind."""
         ...
 
 
@@ -119,14 +114,11 @@ def kept(job: Job) -> Result | None:
     `done` compares the sha256 of what holds the events. Brings no JAX.
     """
     folder = job.command.out / job.name
-    record = recorded(folder)
-    if record is None or _changed(folder, record, job.command) or record["state"] != _state(job.command.source):
+    before = record.read(folder)
+    if before is None or record.changed(folder, before, job.command) or not record.is_scored(before, job.score):
         return None
-    if job.score is not None and record["scoring"] != _plain(asdict(job.score)):
-        return None
-    if any(_size(folder / name) != size for name, size in record["files"].items()):
-        return None
-    return Result(job.name, "kept", about=record["about"])
+    same = before.state == record.state(job.command.source) and record.is_whole(folder, before)
+    return Result(job.name, "kept", about=before.about) if same else None
 
 
 def done(job: Job) -> Result:
@@ -148,17 +140,6 @@ def done(job: Job) -> Result:
     except Exception as error:  # a fault of ours, or of a device, in one recording must not stop the others
         first = (str(error).splitlines() or [""])[0]
         return Result(job.name, "failed", f"{type(error).__name__}: {first}; {job.log} has more", again=True)
-
-
-def files(source: str) -> list[tuple[str, os.stat_result]]:
-    """The files of a recording, by their real paths: itself, or all in its folder and below."""
-    top = os.path.realpath(source)
-    paths = [os.path.join(folder, name) for folder, _, names in os.walk(top) for name in names] or [top]
-    found = []
-    for path in sorted(paths):
-        with suppress(OSError):  # a link to nothing, which the reader will miss if it needs it
-            found.append((path, os.stat(path)))
-    return found
 
 
 def _logged(job: Job) -> Result:
@@ -188,14 +169,14 @@ def _fitted(job: Job, console: Console) -> Result:
     devices.compilation_cache()
     _reset_peak()
     begin, command, folder = time.monotonic(), job.command, job.command.out / job.name
-    state = _state(command.source)  # of before it is read
+    state = record.state(command.source)  # of before it is read
     rules = None if job.score is None else scoring.rules(job.score, source.name_of(command.source))
     _await(folder)
     read = partial(source.read, command.source, command.read, command.fit.seed, console)
     held = read() if command.fit.windows == "whole" else None
     given = passing.opened(command, console) if held is None else passing.held(held)
-    record = recorded(folder)
-    other = None if not run_folder.begun(folder) else _other(folder, record, command, given.about["sha256"])
+    before = record.read(folder)
+    other = None if not run_folder.begun(folder) else _other(folder, before, command, given.about["sha256"])
     if other and not command.overwrite:
         raise InputError(f"{folder}: {other}; give the same, pass another --out, or replace it with --overwrite")
     resume = run_folder.begun(folder) and not other
@@ -208,10 +189,10 @@ def _fitted(job: Job, console: Console) -> Result:
     if code:
         return Result(job.name, "stopped")
     assert given.known is not None  # nothing of a batch comes in live
-    about = record["about"] if record is not None and resume else _numbers(folder, command, given.known.events, begin)
+    about = before.about if before and resume else _numbers(folder, command, given.known.events, begin)
     if rules is not None:
         about = about | {"scores": scored.means(folder, held or read(), rules)}
-    _keep(job, folder, about, state)
+    record.keep(folder, command, job.score, about, state)
     return Result(job.name, "done", about=about)
 
 
@@ -229,54 +210,14 @@ def _await(folder: Path) -> None:
         raise InputError(f"{folder}: exists, and is no run of evinr; move it, or pass another --out")
 
 
-def _other(folder: Path, record: dict[str, Any] | None, command: Fit, sha256: str) -> str | None:
+def _other(folder: Path, before: Record | None, command: Fit, sha256: str) -> str | None:
     """In what a run that was begun differs from what is asked; None where it can be gone on with."""
     from evinr import checkpoint
 
-    before = checkpoint.read_meaning(folder)
-    if before.get("sha256") != sha256:
-        return f"is a fit of another recording, {before.get('source')}, or of what {command.source} was before"
-    return _changed(folder, record, command)
-
-
-def _changed(folder: Path, record: dict[str, Any] | None, command: Fit) -> str | None:
-    """The first setting that a run was made with otherwise."""
-    before = _read(folder / "config.json") or {}
-    pairs = [
-        (before.get(part, {}).get(name), value, name)
-        for part, now in (("config", command.fit), ("read", command.read), ("tone", command.tone))
-        for name, value in _plain(asdict(now)).items()
-    ]
-    if record is not None:
-        pairs += [(record["beside"].get(name), getattr(command, name), name) for name in BESIDE]
-    return next((f"{name} was {old} and is now {new}" for old, new, name in pairs if old != new), None)
-
-
-def _keep(job: Job, folder: Path, about: dict[str, Any], state: str) -> None:
-    """Write that the run is done."""
-    inside = [path for path in sorted(folder.rglob("*")) if path.is_file() and not path.name.startswith(".")]
-    record = {
-        "about": about,
-        "beside": {name: getattr(job.command, name) for name in BESIDE},
-        "scoring": None if job.score is None else _plain(asdict(job.score)),
-        "state": state,
-        "files": {str(path.relative_to(folder)): _size(path) for path in inside if path.name != RESULT},
-    }
-    write_json(folder / RESULT, record)
-
-
-def recorded(folder: Path) -> dict[str, Any] | None:
-    """What `_keep` wrote, unless somebody damaged it."""
-    record = _read(folder / RESULT)
-    return record if record and record.keys() == {"about", "beside", "scoring", "state", "files"} else None
-
-
-def _read(path: Path) -> dict[str, Any] | None:
-    try:
-        found = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return None
-    return found if isinstance(found, dict) else None
+    about = checkpoint.read_meaning(folder)
+    if about.get("sha256") != sha256:
+        return f"is a fit of another recording, {about.get('source')}, or of what {command.source} was before"
+    return record.changed(folder, before, command)
 
 
 def _numbers(folder: Path, command: Fit, events: int, begin: float) -> dict[str, Any]:
@@ -298,25 +239,6 @@ def _numbers(folder: Path, command: Fit, events: int, begin: float) -> dict[str,
         "seconds": round(time.monotonic() - begin, 3),
         "peak_mb": round(peak_mb()),
     }
-
-
-def _state(source: str) -> str:
-    """A digest of the path, sizes and times of change of a recording's files; `demo` is known by its settings."""
-    if source == "demo":
-        return source
-    lines = [f"{path} {status.st_size} {status.st_mtime_ns}\n" for path, status in files(source)]
-    return hashlib.sha256("".join(lines).encode(errors="surrogateescape")).hexdigest()
-
-
-def _size(path: Path) -> int | None:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return None
-
-
-def _plain(content: Any) -> Any:
-    return json.loads(json.dumps(content, default=str))
 
 
 def _reset_peak() -> None:

@@ -110,7 +110,8 @@ def shared(top: Path, about: tuple[int, int, float], count: int) -> dict[str, An
 
 
 def growth(top: Path, count: int) -> dict[str, Any]:
-    """Memory of the workers of a batch of many tiny fits on all cores, as it goes on."""
+    """Memory of the driver and the workers of a batch of many tiny fits on all cores: a quarter and half through it, and at its
+    end; and its slope over the second half, by the fits of the batch."""
     data, out = recordings(top / "data", TINY, count), top / "out"
     begin = time.monotonic()
     with Watched(out) as watched:
@@ -128,9 +129,7 @@ def growth(top: Path, count: int) -> dict[str, Any]:
         "resident_mb": {
             pid: [round(of[len(of) // 4]), round(of[len(of) // 2]), round(of[-3])] for pid, of in workers.items()
         },
-        "growth_kb_a_fit": [
-            round(1000 * slope * len(workers), 2) for slope in slopes
-        ],  # each does its share of the fits
+        "growth_kb_a_fit": [round(1000 * slope, 2) for slope in slopes],
         "zombies": len(watched.zombies),
     }
 

@@ -4,6 +4,8 @@ import csv
 import hashlib
 import io
 import json
+import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +52,14 @@ def leftovers(folder: Path) -> list[str]:
 
 
 def _meaning(path: Path) -> Any:
+    """A hash of what cannot be read, as what is not whole yet."""
+    try:
+        return _read(path)
+    except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile, zlib.error):
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _read(path: Path) -> Any:
     if path.name == heads.INDEX and path.parent.name == heads.FOLDER:
         return _layout(path.parent)
     match path.suffix:
@@ -59,18 +69,13 @@ def _meaning(path: Path) -> Any:
         case ".json":
             return _steady(json.loads(path.read_text()))
         case ".jsonl":
-            return [_steady(json.loads(line)) for line in path.read_text().splitlines()]
+            *lines, cut = path.read_text().split("\n")
+            return [_steady(json.loads(line)) for line in lines] + [cut] * bool(cut)
         case ".csv":
             rows = csv.DictReader(io.StringIO(path.read_text()))
             return [{name: value for name, value in row.items() if name not in VOLATILE} for row in rows]
         case _:
             return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _steady(content: Any) -> Any:
-    if isinstance(content, dict):
-        return {name: _steady(value) for name, value in content.items() if name not in VOLATILE}
-    return [_steady(value) for value in content] if isinstance(content, list) else content
 
 
 def _layout(folder: Path) -> Any:

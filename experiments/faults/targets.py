@@ -124,7 +124,9 @@ def _half_of_many(out: Path, before: Contents, expected: Contents) -> list[str]:
         wrong += [f"{run}: {one}" for one in _half_run(out / run, own)]
     found = contents(out)
     for name in expected.keys() & found.keys():
-        if name.endswith(TABLES) and any(row not in expected[name] for row in found[name]):
+        rows = found[name] if isinstance(found[name], list) else [{}]  # of a file that cannot be read
+        # Of a line that was cut, at the end of a table that grows, nothing is made.
+        if name.endswith(TABLES) and not all(isinstance(row, str) or row in expected[name] for row in rows):
             wrong.append(f"{name} is there, and has other rows")
     return wrong
 
