@@ -11,7 +11,7 @@ demo: .venv/ready
 	$(RUN) evinr fit demo --overwrite $(DEMO)
 
 test: .venv/ready
-	$(RUN) pytest $(TEST)
+	$(RUN) pytest -n 2 --dist loadfile $(TEST)
 
 lint: .venv/ready
 	$(RUN) ruff check .

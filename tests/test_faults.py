@@ -14,7 +14,7 @@ import pytest
 from evinr.__main__ import main
 from experiments.faults import processes
 from experiments.faults.comparison import contents, differences, leftovers
-from experiments.faults.kill import tortured
+from experiments.faults.kill import Reference, tortured, undisturbed
 from experiments.faults.lives import Place, live
 from experiments.faults.targets import CUT, Given, Target, fit, half_fit, recording, windows
 
@@ -22,7 +22,6 @@ pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="go
 
 ROOT = Path(__file__).parents[1]
 QUICK = (*CUT, "--iterations", "20", "--warm-iterations", "10")
-MODES = pytest.mark.parametrize("mode", ["sequential", "parallel"])
 
 
 @pytest.fixture(scope="module")
@@ -36,22 +35,31 @@ def target(mode: str) -> Target:
     return Target(partial(fit, (*QUICK, "--windows", mode)), half_fit, done=windows)
 
 
-@MODES
-def test_a_fit_that_is_killed_again_and_again(given: Given, tmp_path: Path, mode: str):
-    found = tortured(target(mode), given, tmp_path, kills=3, aimed=1.0, chance=random.Random(2009), times=1)
-    assert found["wrong"] == [] and found["kills"] == 3 and found["at_changes"] == 3
-    assert any(moment["done"] > 0 for moment in found["moments"])
+@pytest.fixture(scope="module")
+def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Keeps compiled programs."""
+    return tmp_path_factory.mktemp("scratch")
 
 
 @pytest.fixture(scope="module")
-def whole(given: Given, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def whole(given: Given, scratch: Path) -> Path:
     """The folder of an undisturbed run."""
-    scratch = tmp_path_factory.mktemp("whole")
     place = Place(scratch, scratch / "out")
     life = live(target("sequential").words(given, place.out, random.Random(0)), place)
     assert (life.code, life.killed, life.errors, life.survivors) == (0, False, "", [])
     assert len(life.changes) > 20 and life.changes[-1].startswith("os.r")
     return place.out
+
+
+@pytest.mark.parametrize("mode", ["sequential", "parallel"])
+def test_a_fit_that_is_killed_again_and_again(given: Given, scratch: Path, whole: Path, mode: str):
+    if mode == "sequential":
+        reference = Reference(contents(whole), 10.0, 40)
+    else:
+        reference = undisturbed(target(mode), given, scratch, 1)
+    found = tortured(target(mode), given, scratch, reference, kills=3, aimed=1.0, chance=random.Random(2009))
+    assert found["wrong"] == [] and found["kills"] == 3 == found["at_changes"]
+    assert any(moment["done"] > 0 for moment in found["moments"])
 
 
 def test_the_harness_sees_what_is_lost(whole: Path, tmp_path: Path):
@@ -93,14 +101,13 @@ sys.exit(main(sys.argv[2:]))
 """
 
 
-@pytest.mark.parametrize("limit", [100, 5000])
-def test_files_that_cannot_be_written(given: Given, whole: Path, tmp_path: Path, limit: int):
-    """The config; a window. One line says so, and with space the run is as if nothing had been."""
+def test_files_that_cannot_be_written(given: Given, whole: Path, tmp_path: Path):
+    """A window is one. One line says so, and with space the run is as if nothing had been."""
     words = target("sequential").words(given, tmp_path, random.Random(0))
     told = os.environ | {"JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([sys.executable, "-c", LIMITED, str(limit), *words], env=told, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", LIMITED, "5000", *words], env=told, capture_output=True, text=True)
     assert done.returncode == 1 and done.stderr.count("\n") == 1, done.stderr
-    assert done.stderr.startswith(f"evinr: {tmp_path}/run/") and "File too large" in done.stderr
+    assert done.stderr.startswith(f"evinr: {tmp_path}/run/windows/") and "File too large" in done.stderr
     assert list(tmp_path.iterdir()) == []
     assert main(words) == 0
     assert differences(contents(whole), contents(tmp_path)) == []

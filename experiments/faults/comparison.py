@@ -78,6 +78,12 @@ def _read(path: Path) -> Any:
             return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+def _steady(content: Any) -> Any:
+    if isinstance(content, dict):
+        return {name: _steady(value) for name, value in content.items() if name not in VOLATILE}
+    return [_steady(value) for value in content] if isinstance(content, list) else content
+
+
 def _layout(folder: Path) -> Any:
     """Where windows lie: the index itself also tells in how many goes they were written."""
     try:

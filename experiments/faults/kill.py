@@ -75,10 +75,9 @@ def _lived(target: Target, given: Given, place: Place, moment: Moment, chance: r
 
 
 def tortured(
-    target: Target, given: Given, scratch: Path, kills: int, aimed: float, chance: random.Random, times: int = 2
+    target: Target, given: Given, scratch: Path, reference: Reference, kills: int, aimed: float, chance: random.Random
 ) -> dict[str, Any]:
     """Kill it so often, beginning anew whenever it is through; what was wrong, if anything, is in `wrong`."""
-    reference = undisturbed(target, given, scratch, times)
     moments: list[dict[str, Any]] = []
     wrong: list[str] = []
     runs = restarts = 0
@@ -135,7 +134,9 @@ def main(config: Config) -> int:
         for number, name in enumerate(config.targets):
             kills = config.kills * (number + 1) // len(config.targets) - config.kills * number // len(config.targets)
             (scratch / name).mkdir()
-            results[name] = tortured(targets()[name], given, scratch / name, kills, config.aimed, chance)
+            target, place = targets()[name], scratch / name
+            reference = undisturbed(target, given, place)
+            results[name] = tortured(target, given, place, reference, kills, config.aimed, chance)
             shutil.rmtree(scratch / name)
             print(json.dumps({name: {key: value for key, value in results[name].items() if key != "moments"}}))
     machine.save(config.out, config, results)
