@@ -288,7 +288,9 @@ def test_something_else_answers(ray: Any):
         address = f"127.0.0.1:{other.getsockname()[1]}"
         code = f"from evinr.executors import ray_clusters as r; r.ANSWER = 1; r.joined('{address}', None, 1)"
         environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
-        done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True)
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=90
+        )
     said = done.stderr.splitlines()
     assert said[0].startswith("Traceback") and said[-1].count("Traceback") == 0
     why = "(Timed out while waiting for GCS to become available.)"

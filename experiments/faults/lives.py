@@ -13,8 +13,8 @@ from typing import Literal, NamedTuple
 from experiments.faults import dying, processes
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 300.0
-"""Seconds after which a command counts as hanging."""
+PATIENCE = 1800.0
+"""Seconds after which a command counts as hanging: machines are busy, and may be suspended."""
 
 
 class Moment(NamedTuple):
