@@ -138,8 +138,10 @@ def main(config: Config) -> int:
             reference = undisturbed(target, given, place)
             results[name] = tortured(target, given, place, reference, kills, config.aimed, chance)
             shutil.rmtree(scratch / name)
-            print(json.dumps({name: {key: value for key, value in results[name].items() if key != "moments"}}))
-    machine.save(config.out, config, results)
+            print(
+                json.dumps({name: {key: value for key, value in results[name].items() if key != "moments"}}), flush=True
+            )
+            machine.save(config.out, config, results, quiet=True)
     return 1 if any(result["wrong"] for result in results.values()) else 0
 
 
