@@ -60,7 +60,7 @@ def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def undisturbed(ray: Any, recordings: Path) -> dict[str, list[np.ndarray]]:
     """What the jobs come to where nothing dies: a and b done the long way, c the short one."""
-    script(recordings, "plain").communicate(timeout=120)
+    script(recordings, "plain").communicate(timeout=300)
     return {name: windows(recordings / "plain" / name) for name in "abc"}
 
 
@@ -100,7 +100,7 @@ def holder(job: Job) -> int | None:
     return None
 
 
-def until(true: Callable[[], object], seconds: float = 60) -> None:
+def until(true: Callable[[], object], seconds: float = 300) -> None:
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end, f"not within {seconds} s"
@@ -187,7 +187,7 @@ def test_a_driver_and_a_worker_are_killed(ray: Any, recordings: Path, undisturbe
         assert second.poll() is None
         time.sleep(0.1)
     os.kill(worker, signal.SIGKILL)
-    said, complaints = second.communicate(timeout=100)
+    said, complaints = second.communicate(timeout=300)
     assert left(mark) == []
     assert said.splitlines() == ["2 workers of Ray on this machine, 1 CPU core each", "a died", "a, b and c are done"]
     assert complaints == "" and second.returncode == 0
