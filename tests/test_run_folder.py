@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +25,7 @@ PICTURES = "loss.png", "video.mp4", "preview.png"
 
 
 def command(out: Path, **options: bool) -> Fit:
-    return Fit(source="scene.txt", out=out, name="run", **options)
+    return replace(Fit(source="scene.txt", out=out, name="run"), **options)
 
 
 def write(folder: Path, word: str) -> None:
