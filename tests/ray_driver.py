@@ -13,7 +13,7 @@ from evinr.executors import rays
 from evinr.executors.work import Died, Executor, Job, Result, done
 
 SHORT = FitConfig(windows="sequential", intervals=8, overlap=2, iterations=20, warm_iterations=10)
-LONG = replace(SHORT, warm_iterations=2000)
+LONG = replace(SHORT, warm_iterations=4000)
 """For those in the middle of which something dies."""
 
 

@@ -8,7 +8,6 @@ see them. A worker or a node that dies costs the jobs in hand; others take its p
 import os
 import signal
 import socket
-import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from importlib.metadata import version
@@ -159,22 +158,19 @@ class Workers:
         hand = self._asked.pop(reference, None)
         if hand is None:
             return False
-        wrong = None
         try:
             known: Known = self._ray.get(reference)
         except self._ray.exceptions.RayError as error:
             self._false_starts[hand.place] += hand.place in self._places()  # unless the node is lost
-            if getattr(error, "actor_init_failed", False) or self._false_starts[hand.place] > FALSE_STARTS:
-                wrong = f"a worker of the Ray cluster does not start ({str(error).strip().splitlines()[-1].strip()})"
+            lasting = getattr(error, "actor_init_failed", False) or self._false_starts[hand.place] > FALSE_STARTS
+            reason = str(error).strip().splitlines()[-1].strip()
+            wrong = f"a worker of the Ray cluster does not start ({reason})" if lasting else None
         else:
-            self._idle.append(hand._replace(known=known))
-            if known.version != version("evinr"):
-                wrong = f"{known.host}: has evinr {known.version}, this is {version('evinr')}"
-            elif not known.has_folder:
-                wrong = f"{known.host}: has no {os.getcwd()}, in which this was started"
+            wrong = _wrong(known)
             if wrong is None:
+                del self._false_starts[hand.place]
+                self._idle.append(hand._replace(known=known))
                 return True
-            self._idle.pop()
         self._ray.kill(hand.actor)
         if wrong and not self._busy:
             raise InputError(f"{wrong}; see that all nodes have the same evinr, and the same folders")
@@ -209,7 +205,7 @@ class Workers:
         return self._ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(node, soft=False)
 
 
-def opened(address: str | None, workers: int | None, jobs: int = sys.maxsize) -> Workers:
+def opened(address: str | None, workers: int | None, jobs: int) -> Workers:
     """So many workers of a cluster that is found, or started, but no more than jobs; the first of them is there.
 
     Args:
@@ -246,6 +242,13 @@ def told(environment: Mapping[str, str], cpus: int | None) -> dict[str, str]:
     known = {name: value for name, value in environment.items() if name.startswith(("EVINR_", "JAX_", "XLA_"))}
     known |= {name: environment[name] for name in ("WANDB_DIR", "WANDB_MODE") if name in environment}
     return known if cpus is None else known | {"PJRT_NPROC": str(cpus)}  # threads of XLA on the CPU
+
+
+def _wrong(known: Known) -> str | None:
+    """Why a worker is of no use here."""
+    if known.version != version("evinr"):
+        return f"{known.host}: has evinr {known.version}, this is {version('evinr')}"
+    return None if known.has_folder else f"{known.host}: has no {os.getcwd()}, in which this was started"
 
 
 def _end(process: int) -> None:
