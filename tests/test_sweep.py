@@ -277,6 +277,21 @@ def test_an_agent_of_wandb_makes_the_runs_that_the_server_asks_for(
     assert "W&B: " in said.out and "local sweep" not in said.out and "wandb:" not in said.err
 
 
+def test_wandbs_own_agent_calls_fit(tmp_path: Path) -> None:
+    """`wandb agent`, with `command: [evinr, fit, ${args}]`: each run in its own folder, its scores in the run's summary."""
+    values = [FIXED | {"source": "demo", "drop": drop} for drop in (False, True)]
+    with serving(values, [sys.executable, "-m", "evinr", "fit", "${args}"]) as stub:
+        environment = os.environ | {"WANDB_BASE_URL": stub.url, "WANDB_API_KEY": KEY, "WANDB_DIR": str(tmp_path)}
+        agent = [sys.executable, "-m", "wandb", "agent", "me/evinr/abc"]
+        ended = subprocess.run(agent, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+        for number, drop in enumerate((False, True)):
+            folder = tmp_path / "runs" / f"demo-run{number}"
+            assert (folder / "config.json").exists(), ended.stderr
+            assert json.loads((folder / "config.json").read_text())["read"]["drop"] is drop
+            summary = stub.summary(f"run{number}")
+            assert 0 < summary["replay"] < 1 and 0 < summary["total"] and 0 < summary["corr"] < 1
+
+
 @pytest.mark.filterwarnings("ignore:Read the `app_url`:DeprecationWarning")
 def test_the_server_can_stop_a_run_and_the_next_one_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
     means = scored.means

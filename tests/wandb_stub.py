@@ -17,9 +17,9 @@ class Stub(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, values: list[dict[str, Any]]):
+    def __init__(self, values: list[dict[str, Any]], command: list[str]):
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.values, self.given = values, 0
+        self.values, self.given, self.command = values, 0, command
         self.asked: list[str] = []
         """Operations, in the order in which they came."""
         self.sweep: dict[str, Any] = {}
@@ -38,9 +38,9 @@ class Stub(ThreadingHTTPServer):
 
 
 @contextmanager
-def serving(values: list[dict[str, Any]]) -> Iterator[Stub]:
-    """A server that has runs of these values to give."""
-    with Stub(values) as stub:
+def serving(values: list[dict[str, Any]], command: list[str] | None = None) -> Iterator[Stub]:
+    """A server that has runs of these values to give, of a sweep with such a command."""
+    with Stub(values, command or []) as stub:
         thread = threading.Thread(target=stub.serve_forever)
         thread.start()
         try:
@@ -111,6 +111,11 @@ def _sweep(stub: Stub, told: dict[str, Any]) -> dict[str, Any]:
     return {"upsertSweep": {"sweep": {"name": "abc", "project": _project(told)}, "configValidationWarnings": []}}
 
 
+def _known_sweep(stub: Stub, told: dict[str, Any]) -> dict[str, Any]:
+    config = json.dumps({"method": "random", "command": stub.command})
+    return {"project": {"sweep": {"id": "s", "name": "abc", "config": config, "runs": {"edges": []}}}}
+
+
 def _agent(stub: Stub, told: dict[str, Any]) -> dict[str, Any]:
     return {"createAgent": {"agent": {"id": "agent"}}}
 
@@ -122,7 +127,7 @@ def _heartbeat(stub: Stub, told: dict[str, Any]) -> dict[str, Any]:
         commands = [{"type": "stop", "run_id": running[0]}] if running[0] == stub.stopped else []
     elif stub.given < len(stub.values):
         args = {name: {"value": value} for name, value in stub.values[stub.given].items()}
-        commands = [{"type": "run", "run_id": f"run{stub.given}", "args": args}]
+        commands = [{"type": "run", "run_id": f"run{stub.given}", "program": None, "args": args}]
         stub.given += 1
     else:
         commands = [{"type": "exit"}]
@@ -151,6 +156,7 @@ def _files(stub: Stub, told: dict[str, Any]) -> dict[str, Any]:
 _ANSWERS = {
     "Viewer": _viewer,
     "UpsertSweep": _sweep,
+    "SweepWithRuns": _known_sweep,
     "CreateAgent": _agent,
     "Heartbeat": _heartbeat,
     "UpsertBucket": _run,

@@ -1,5 +1,6 @@
 """`evinr fit`: which folder, which recording, and in windows or as a whole."""
 
+import os
 import shlex
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,6 +18,10 @@ def run(command: Fit, argv: Sequence[str]) -> int:
     """Fit, write the run folder, and say where things are. `argv` is how the command was given."""
     devices.compilation_cache()
     console = Console(highlight=False, soft_wrap=True, markup=False)
+    if "WANDB_SWEEP_ID" in os.environ and (run := os.environ.get("WANDB_RUN_ID")) and not command.is_live:
+        from evinr.cli import agent_run
+
+        return agent_run.fitted(command, argv, console, run)
     if command.hosts.coordinator is None:
         return alone(command, argv, console)
     with hosts.joined(command.hosts.coordinator, command.hosts.processes, command.hosts.process):

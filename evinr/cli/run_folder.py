@@ -29,6 +29,11 @@ def place(out: Path, name: str) -> Path:
     return out / name
 
 
+def name_for(recording: str) -> str:
+    """What the folder is called where nobody says it."""
+    return re.sub(f"[{re.escape(UNREADABLE)}]", "_", source.name_of(recording))
+
+
 def choose(command: Fit) -> Path:
     """The run's folder.
 
@@ -36,8 +41,7 @@ def choose(command: Fit) -> Path:
         InputError: it exists, and neither --resume nor --overwrite is given; it does not, and --resume is; it is to be
             overwritten and is no run, or holds the recording.
     """
-    name = command.name or re.sub(f"[{re.escape(UNREADABLE)}]", "_", source.name_of(command.source))
-    folder = place(command.out, name)
+    folder = place(command.out, command.name or name_for(command.source))
     if set(UNREADABLE) & set(str(folder.absolute())):
         raise InputError(
             f"{folder}: Orbax reads no folder with one of {UNREADABLE} in its path; pass another --name or --out"

@@ -1,5 +1,6 @@
 """Around a fit that goes on: signals that stop it, and where its numbers are logged."""
 
+import os
 import resource
 import signal
 import sys
@@ -7,12 +8,15 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
 from evinr.cli.commands import Fit
 from evinr.events import InputError
+
+if TYPE_CHECKING:
+    import wandb
 
 Log = Callable[[dict[str, Any]], None]
 """Takes the numbers of one step, `step` among them. What it raises ends the fit, which can be resumed."""
@@ -50,27 +54,40 @@ def stop_signals(console: Console, then: Callable[[], object] = bool) -> Iterato
 
 @contextmanager
 def logs(command: Fit, folder: Path, about: dict[str, Any], watch: Log) -> Iterator[Log]:
-    """Where steps are logged to: `watch`, and Weights & Biases if asked, with the pictures at the end."""
+    """Where steps are logged to: `watch`, and Weights & Biases if asked."""
     if not command.wandb:
         yield watch
         return
+    with session(folder, about) as run:
+        yield logged(run, watch)
+
+
+@contextmanager
+def session(folder: Path, about: dict[str, Any]) -> "Iterator[wandb.Run]":
+    """A run on Weights & Biases, which has the pictures at its end. Raises InputError where W&B will not have it."""
     import wandb
 
     try:
-        session = wandb.init(project="evinr", name=folder.name, config=about)
+        project = None if "WANDB_PROJECT" in os.environ else "evinr"
+        run = wandb.init(project=project, name=folder.name, config=about)
     except wandb.Error as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"--wandb: {reason}; run `wandb login`, or set WANDB_MODE=offline") from None
-
-    def log(row: dict[str, Any]) -> None:
-        session.log({name: value for name, value in row.items() if name != "step"}, step=row["step"])
-        watch(row)
-
-    with session:
-        yield log
+    with run:
+        yield run
         if (folder / "preview.png").exists():
             pictures = {"preview": wandb.Image(str(folder / "preview.png"))}
-            session.log(pictures | {"video": wandb.Video(str(folder / "video.mp4"), format="mp4")})
+            run.log(pictures | {"video": wandb.Video(str(folder / "video.mp4"), format="mp4")})
+
+
+def logged(run: "wandb.Run", watch: Log = unwatched) -> Log:
+    """Takes the numbers of one step to W&B, and to `watch`."""
+
+    def log(row: dict[str, Any]) -> None:
+        run.log({name: value for name, value in row.items() if name != "step"}, step=row["step"])
+        watch(row)
+
+    return log
 
 
 def peak_mb() -> float:

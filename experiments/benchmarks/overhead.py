@@ -1,20 +1,24 @@
-"""What `evinr batch` adds to the fits that it has done, and whether it grows: run from the root of the repository.
+"""What `evinr batch` and `evinr sweep` add to the fits that they have done, and whether a batch grows: run from the root of
+the repository.
 
     python -m experiments.benchmarks.overhead
 
 1. Copies of one recording, fitted by one worker of a batch and, in turns, by `evinr fit` in one warm process: seconds a fit,
    and what a batch takes besides (a second process, the table).
-2. Many tiny fits on all cores: resident memory of every worker as they go on, and zombies.
-3. One worker on two cores against two on one core each, for recordings of two sizes: fits a minute and memory.
+2. Runs of a sweep of one weight, on the local road, and the same fits by `evinr fit` in one warm process: seconds from the
+   end of one to that of the next, without the score that a sweep makes of each and `evinr fit` does not.
+3. Many tiny fits on all cores: resident memory of every worker as they go on, and zombies.
+4. One worker on two cores against two on one core each, for recordings of two sizes: fits a minute and memory.
 """
 
+import json
 import os
 import shutil
 import statistics
 import tempfile
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +26,14 @@ import numpy as np
 import tyro
 from rich.console import Console
 
-from evinr.cli import batch, fit
-from evinr.cli.commands import Fit
-from evinr.cli.many_commands import Batch
+from converters import ReadOptions
+from evinr.cli import batch, fit, sweep
+from evinr.cli.commands import Fit, Scoring
+from evinr.cli.many_commands import Batch, Sweep
+from evinr.config import DEFAULT
 from evinr.simulator import demo
 from evinr.simulator.simulate import Sensor
+from evinr.sweeping.results import Row
 from experiments.benchmarks.fresh import fresh
 from experiments.benchmarks.machine import RESULTS, cores, save
 
@@ -39,7 +46,7 @@ TINY = (12, 16, 0.1)
 class Options:
     """What is measured."""
 
-    fits: int = 20
+    fits: int = 12
     """Of each size, in a batch and without."""
     rounds: int = 3
     """How often, in turns."""
@@ -55,10 +62,13 @@ def main(options: Options) -> None:
     with tempfile.TemporaryDirectory() as folder:
         top = Path(folder)
         os.environ["EVINR_CACHE"] = str(top / "cache")  # one for all, so that both sides find their programs there
-        results: dict[str, Any] = {"overhead": {}, "shared": {}}
+        results: dict[str, Any] = {"overhead": {}, "sweep": {}, "shared": {}}
         for size in SIZES:
             results["overhead"][size] = overhead(top / size, SIZES[size], options)
             print(size, results["overhead"][size])
+        for size in SIZES:
+            results["sweep"][size] = swept(top / f"sweep-{size}", SIZES[size], options)
+            print(size, results["sweep"][size])
         for size in SIZES if options.shared else ():
             results["shared"][size] = shared(top / f"shared-{size}", SIZES[size], options.shared)
             print(size, results["shared"][size])
@@ -89,6 +99,26 @@ def overhead(top: Path, about: tuple[int, int, float], options: Options) -> dict
         "batch_s": round(other, 4),
         "ratio": round(other / one, 4),
         "besides_s": round(statistics.median(besides), 2),
+    }
+
+
+def swept(top: Path, about: tuple[int, int, float], options: Options) -> dict[str, float]:
+    """Seconds of a fit, of its score, and of all that a run of a sweep takes; medians over fits that found their programs."""
+    source = str(recordings(top / "data", about, 1) / "0000.npy")
+    weights = [float(weight) for weight in np.linspace(0.5, 3.0, options.fits)]
+    (top / "one.json").write_text(json.dumps({"method": "grid", "parameters": {"smooth": {"values": weights}}}))
+    bare, scores, runs = [], [], []
+    for number in range(options.rounds):
+        seconds, scored = fresh(scored_alone, source, weights, top / f"alone{number}")
+        bare += seconds[1:]
+        scores += scored[1:]
+        runs += fresh(searched, source, top / "one.json", top / f"sweep{number}", options.fits)
+    fit, score, run = (statistics.median(seconds) for seconds in (bare, scores, runs))
+    return {
+        "bare_s": round(fit, 4),
+        "score_s": round(score, 4),
+        "run_s": round(run, 4),
+        "besides_s": round(run - fit - score, 4),
     }
 
 
@@ -162,6 +192,42 @@ def alone(data: Path, out: Path) -> list[float]:
     return seconds
 
 
+def scored_alone(source: str, weights: list[float], out: Path) -> tuple[list[float], list[float]]:
+    """Seconds of each fit in this process, and of its score, as `evinr fit` and `evinr evaluate` do them."""
+    from evinr import devices
+    from evinr.cli import scored, scoring
+    from evinr.cli import source as sources
+
+    devices.compilation_cache()
+    fits, scores = [], []
+    given = sources.read(source, ReadOptions(), 0, Console(quiet=True))
+    rules = scoring.rules(Scoring(protocol="aligned"), "0000")
+    for number, weight in enumerate(weights):
+        begin = time.monotonic()
+        command = Fit(source, out=out, name=str(number), fit=replace(DEFAULT, smooth=weight))
+        assert fit.alone(command, ["fit", source], Console(quiet=True)) == 0
+        middle = time.monotonic()
+        scored.means(out / str(number), given, rules)
+        fits.append(middle - begin)
+        scores.append(time.monotonic() - middle)
+    return fits, scores
+
+
+def searched(source: str, file: Path, out: Path, count: int) -> list[float]:
+    """Seconds between the ends of a sweep's runs, as its results' file is written."""
+    from evinr.cli import sweep_session
+
+    ends, written = [], sweep_session.results.append
+
+    def append(path: Path, row: Row) -> None:
+        ends.append(time.monotonic())
+        written(path, row)
+
+    sweep_session.results.append = append
+    assert sweep.run(Sweep(file, (source,), out, count, local=True), ["sweep"]) == 0
+    return [float(seconds) for seconds in np.diff(ends)]
+
+
 def whole(data: Path, out: Path, workers: int) -> None:
     """The command, as a person calls it."""
     command = Batch((str(data),), out, jobs=workers)
@@ -171,7 +237,7 @@ def whole(data: Path, out: Path, workers: int) -> None:
 def ends(out: Path) -> list[float]:
     """Seconds between the ends of the fits of a batch."""
     times = sorted(path.stat().st_mtime for path in out.glob("*/result.json"))
-    return list(np.diff(times))
+    return [float(seconds) for seconds in np.diff(times)]
 
 
 class Watched:
