@@ -1,4 +1,8 @@
-"""How much memory a fit needs, before anyone fits."""
+"""How much memory a fit needs, before anyone fits, and how much there is."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
 
 from evinr.config import DEFAULT, LENGTHS
 from evinr.windows import FULL, LEAST, PATIENCE
@@ -31,3 +35,35 @@ def to_fit(events: int, seconds: float, height: int, width: int) -> float:
 def intervals_of(events: float, seconds: float) -> float:
     """How many intervals `windows.intervals` makes of so many events a pixel, if they come evenly."""
     return max(min(events / LEAST, seconds / PATIENCE), events / FULL)
+
+
+def there(system: Path = Path("/")) -> int | None:
+    """Bytes that this process may use: the machine's or, in a container or a job of SLURM, what its control groups leave it.
+
+    None where the system does not tell. `system` is where its files are.
+    """
+    try:
+        machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (ValueError, OSError, AttributeError):  # no such name, or (Windows) no such function
+        return None
+    return min([machine, *_limits(system)])
+
+
+def _limits(system: Path) -> Iterator[int]:
+    """Of the control groups of this process, version 1 or 2, and of those above them."""
+    try:
+        lines = (system / "proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        return
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if controllers not in ("", "memory"):
+            continue
+        top = system / "sys/fs/cgroup" / controllers
+        group = top / path.lstrip("/")
+        for folder in (group, *group.parents):
+            if not folder.is_relative_to(top):
+                break
+            file = folder / ("memory.limit_in_bytes" if controllers else "memory.max")
+            if file.is_file() and (limit := file.read_text().strip()) != "max":
+                yield int(limit)

@@ -269,6 +269,7 @@ def test_other_settings_are_told_before_anything_is_done(data: Path, monkeypatch
 @pytest.mark.parametrize(
     "options",
     [
+        {"sources": ()},
         {"jobs": 0},
         {"address": "auto"},
         {"scoring": Scoring(whole=True)},
@@ -278,7 +279,7 @@ def test_other_settings_are_told_before_anything_is_done(data: Path, monkeypatch
 )
 def test_options_that_contradict(options: dict[str, object]):
     with pytest.raises(ValueError):
-        Batch(("data",), Path("out"), **options)  # pyright: ignore[reportArgumentType]
+        Batch(**{"sources": ("data",), "out": Path("out")} | options)  # pyright: ignore[reportArgumentType]
 
 
 def test_options_are_those_of_a_fit():

@@ -68,7 +68,6 @@ def test_what_a_list_names_and_is_not_there_stays_in(data: Path, tmp_path: Path)
         (["data/*.bag"], "nothing has such a name"),
         (["empty"], "without a recording"),
         (["empty.txt"], "is empty"),
-        ([], "no recordings"),
         (["data", "data/day/one.npy"], "given twice"),
         (["link.npy", "data/day/one.npy"], "given twice"),
         (["."], "which is looked through"),

@@ -148,7 +148,7 @@ def test_cores_are_shared_evenly(workers: int, cores: int):
 def test_no_more_workers_than_there_is_work_or_memory_for(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("evinr.executors.processes.gpus", lambda: [])
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(64)), raising=False)
-    monkeypatch.setattr(os, "sysconf", {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": 26 * 10**9 // 4096}.__getitem__)
+    monkeypatch.setattr("evinr.memory.there", lambda: 26 * 10**9)
     assert opened(None, 100).about == "10 processes, 6 or 7 CPU cores each"
     assert (
         opened(None, 1).about == "1 process, 64 CPU cores" and opened(32, 100).about == "32 processes, 2 CPU cores each"

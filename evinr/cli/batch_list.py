@@ -38,7 +38,7 @@ def found(words: Sequence[str], out: Path) -> Found:
 
     Raises:
         InputError: a word leads to nothing; a recording is named twice; `out` lies in a folder that is looked through, or
-            a recording in `out`; there are none.
+            a recording in `out`.
     """
     passed_over: list[Path] = []
     sources: list[str] = []
@@ -50,10 +50,6 @@ def found(words: Sequence[str], out: Path) -> Found:
         within = _lines(Path(word)) if _is_list(Path(word)) else [word]
         for part in within:
             sources += _meant(part, out, passed_over)
-    if not sources:
-        raise InputError(
-            f"{' '.join(words) or 'nothing'}: no recordings; give files, folders, patterns or a list (.txt)"
-        )
     sources.sort()
     real = Counter(os.path.realpath(source) for source in sources)
     for source in sources:

@@ -77,6 +77,8 @@ class Batch:
     scoring: Scoring = field(default_factory=Scoring)
 
     def __post_init__(self) -> None:
+        if self.sources == ():
+            raise ValueError("no recordings are given; give files, folders, patterns or a list (.txt) of them")
         if self.jobs is not None and self.jobs < 1:
             raise ValueError(f"jobs is {self.jobs}, and must be above 0")
         if self.address is not None and self.executor != "ray":

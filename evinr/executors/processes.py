@@ -20,6 +20,7 @@ from threading import Thread, current_thread, main_thread
 from types import FrameType
 from typing import NamedTuple
 
+from evinr import memory
 from evinr.executors.work import Died, Job, Result, done
 
 ROOM = 2.5e9
@@ -148,8 +149,7 @@ def opened(workers: int | None, jobs: int) -> Processes:
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
     devices = gpus()
     if workers is None:
-        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-        workers = len(devices) or min(len(cores), max(1, int(memory / ROOM)))
+        workers = len(devices) or min(len(cores), max(1, int((memory.there() or ROOM) / ROOM)))
         if not devices and find_spec("libtpu"):
             workers = 1  # all of a machine's TPUs belong to one process
     return Processes(shares(min(workers, jobs), devices, cores))
@@ -179,8 +179,7 @@ def shares(count: int, devices: Sequence[str], cores: Sequence[int]) -> list[Sha
         if devices:
             environment["CUDA_VISIBLE_DEVICES"] = devices[number % len(devices)]
         if devices and count > len(devices) and not MEMORY & os.environ.keys():
-            memory = PREALLOCATED / -(-count // len(devices))
-            environment["XLA_CLIENT_MEM_FRACTION"] = f"{memory:.3f}"
+            environment["XLA_CLIENT_MEM_FRACTION"] = f"{PREALLOCATED / -(-count // len(devices)):.3f}"
         found.append(Share(tuple(part or cores), environment))
     return found
 

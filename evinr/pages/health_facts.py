@@ -1,6 +1,5 @@
 """What was seen of a recording, in words: facts, and what looks wrong with what would mend it."""
 
-import os
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -136,7 +135,7 @@ def _of_frames(seen: Examination, frames: FrameReport) -> list[str]:
 
 
 def _of_memory(seen: Examination) -> list[str]:
-    needed, there = memory.PROGRAM + _needed(seen), _ram()
+    needed, there = memory.PROGRAM + _needed(seen), memory.there()
     if seen.pixels is None or there is None or needed < 0.9 * there:
         return []
     return [
@@ -146,14 +145,6 @@ def _of_memory(seen: Examination) -> list[str]:
 
 def _needed(seen: Examination) -> float:
     return memory.to_fit(seen.health.events, seen.health.seconds, *seen.size[:2])
-
-
-def _ram() -> int | None:
-    """Bytes of memory of this machine, where it tells."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (ValueError, OSError, AttributeError):  # no such name, or (Windows) no such function
-        return None
 
 
 def _clock(seen: Examination) -> str:

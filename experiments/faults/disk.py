@@ -61,12 +61,11 @@ def filled(target: Target, given: Given, scratch: Path, disk: Path, places: int)
     out, earlier, chance = disk / "out", disk / "earlier", random.Random(0)
     shutil.copytree(given.earlier, earlier)
     kept, wrong, refused = contents(earlier), [], 0
-    used = shutil.disk_usage(disk).used
     out.mkdir()
     target.prepare(given, out)
     begin = shutil.disk_usage(disk).used
     life = live(target.words(given, out, chance), Place(scratch, out), save_every=target.save_every)
-    written = max(shutil.disk_usage(disk).used - begin, used - used + PAGE)
+    written = max(shutil.disk_usage(disk).used - begin, PAGE)
     wrong += [f"with space: {life.errors}"] if life.code else []
     for number in range(places):
         shutil.rmtree(out)
