@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from evinr.config import FitConfig
+from evinr.goal import Goal
 from evinr.losses import green_variation
 
 Some = Array | np.ndarray
@@ -39,29 +39,29 @@ class Problem(NamedTuple):
     """Weights of the squared differences from either; 0 where there is none."""
 
 
-def value(values: Values, problem: Problem, config: FitConfig) -> Float[Array, ""]:
+def value(values: Values, problem: Problem, goal: Goal) -> Float[Array, ""]:
     """The objective."""
     intervals, planes = problem.images.shape[:2]
     change = values[1:] - values[:-1]
     residual = change - problem.images
-    if config.outlier:
-        events = 2 * config.outlier**2 * (jnp.sqrt(1 + (residual / config.outlier) ** 2) - 1)
+    if goal.robust:
+        events = 2 * goal.outlier**2 * (jnp.sqrt(1 + (residual / goal.outlier) ** 2) - 1)
     else:
         events = residual**2
     down, right = _differences(values)
     length = jnp.sqrt(2 * (down**2 + right**2) + FLAT**2)
     means = values.mean((1, 2, 3))
     pixels = values[0].size
-    total = events.sum() + config.smooth / intervals * length.sum()
-    total += config.still / intervals * jnp.sqrt(change**2 + REST**2).sum()
-    total += config.constancy * pixels * jnp.square(means).sum()
-    total += config.ridge * jnp.square(values).sum()
+    total = events.sum() + goal.smooth / intervals * length.sum()
+    total += goal.still / intervals * jnp.sqrt(change**2 + REST**2).sum()
+    total += goal.constancy * pixels * jnp.square(means).sum()
+    total += goal.ridge * jnp.square(values).sum()
     first, last = _neighbours(values, problem)
     total += problem.tie[0] * jnp.square(first).sum() + problem.tie[1] * jnp.square(last).sum()
-    return total + _greens(values, intervals, config) if planes == 4 else total
+    return total + _greens(values, intervals, goal) if planes == 4 else total
 
 
-def gradient(values: Values, problem: Problem, config: FitConfig) -> tuple[Values, Float[Array, "planes h w"]]:
+def gradient(values: Values, problem: Problem, goal: Goal) -> tuple[Values, Float[Array, "planes h w"]]:
     """The derivative of `value`, and the curvature of its variation at every pixel, a mean over knots.
 
     The transpose of change is a product of matrices because XLA on a CPU then computes `pull` once: fused with the sum, it took
@@ -70,27 +70,27 @@ def gradient(values: Values, problem: Problem, config: FitConfig) -> tuple[Value
     intervals, planes = problem.images.shape[:2]
     change = values[1:] - values[:-1]
     residual = change - problem.images
-    pull = 2 * residual * (jax.lax.rsqrt(1 + (residual / config.outlier) ** 2) if config.outlier else 1)
-    pull += config.still / intervals * change * jax.lax.rsqrt(change**2 + REST**2)
+    pull = 2 * residual * (jax.lax.rsqrt(1 + (residual * (1 / goal.outlier)) ** 2) if goal.robust else 1)
+    pull += goal.still / intervals * change * jax.lax.rsqrt(change**2 + REST**2)
     slope = jnp.tensordot(jnp.diff(jnp.eye(len(values), dtype=pull.dtype), axis=0).T, pull, 1)
 
     down, right = _differences(values)
-    weight = 2 * config.smooth / intervals * jax.lax.rsqrt(2 * (down**2 + right**2) + FLAT**2)
+    weight = 2 * goal.smooth / intervals * jax.lax.rsqrt(2 * (down**2 + right**2) + FLAT**2)
     down, right = weight * down, weight * right
     slope += _after(down, -2) - down + _after(right, -1) - right
     mean = weight[::4].mean(0)  # every fourth knot tells as much
     curvature = 2 * mean + _after(mean, -2) + _after(mean, -1)
 
-    shift = 2 * config.constancy * values.mean((1, 2, 3))
-    slope += shift[:, None, None, None] + 2 * config.ridge * values
+    shift = 2 * goal.constancy * values.mean((1, 2, 3))
+    slope += shift[:, None, None, None] + 2 * goal.ridge * values
     first, last = _neighbours(values, problem)
     others = len(values) - len(first)
     slope += jnp.pad(2 * problem.tie[0] * first, [(0, others), *[(0, 0)] * 3])
     slope += jnp.pad(2 * problem.tie[1] * last, [(others, 0), *[(0, 0)] * 3])
     if planes == 4:
-        slope += jax.grad(_greens)(values, intervals, config)
+        slope += jax.grad(_greens)(values, intervals, goal)
         # Each green is also next to those of the other plane; not counted, steps went round 0.3 % above the minimum.
-        near = [1 + (colour == "g") for colour in config.bayer or ""]
+        near = [1 + (colour == "g") for colour in goal.bayer or ""]
         curvature *= jnp.array(near, curvature.dtype)[:, None, None]
     return slope, curvature
 
@@ -114,12 +114,8 @@ def _after(array: Float[Array, "*s"], axis: int) -> Float[Array, "*s"]:
     return jnp.pad(moved, [(int(i == axis % array.ndim), 0) for i in range(array.ndim)])
 
 
-def _greens(values: Values, intervals: int, config: FitConfig) -> Float[Array, ""]:
-    assert config.bayer is not None
+def _greens(values: Values, intervals: int, goal: Goal) -> Float[Array, ""]:
+    assert goal.bayer is not None
     return (
-        config.smooth
-        / intervals
-        * green_variation(jnp.asarray(values), config.bayer)
-        * values.shape[0]
-        * values[0, 0].size
+        goal.smooth / intervals * green_variation(jnp.asarray(values), goal.bayer) * values.shape[0] * values[0, 0].size
     )

@@ -18,6 +18,7 @@ from jaxtyping import Array, Float, Float32
 from evinr import knots, siren
 from evinr.config import FitConfig
 from evinr.events import Events, InputError
+from evinr.goal import Goal, goal
 from evinr.losses import Terms, Weights, objective
 from evinr.reconstruction import Reconstruction, Span
 from evinr.siren import Params, Siren
@@ -138,7 +139,7 @@ def snapshots(
         count = min(CHUNK, left, half - step if step < half else left)
         at = progress + (1 - progress) * (np.arange(count) + 0.5) / left
         with jax.enable_x64(config.precision == "float64"):
-            state, terms = steps(state, aim, schedule(at, config), net=net, config=config)
+            state, terms = steps(state, aim, schedule(at, config), goal(config), net=net)
             terms = jax.tree.map(np.asarray, terms)
         step, progress = step + count, progress + (1 - progress) * count / left
         yield Snapshot(state, step, progress, terms)
@@ -169,12 +170,12 @@ def schedule(progress: Float[np.ndarray, " c"], config: FitConfig) -> Float[np.n
 # LLVM at level 1: 0.1 of 0.6 s less to compile, steps 5 % slower (2 cores): a gain below some 250 steps.
 @partial(
     jax.jit,
-    static_argnames=("net", "config"),
+    static_argnames="net",
     donate_argnames="state",
     compiler_options={"xla_backend_optimization_level": 1},
 )
 def steps(
-    state: FitState, aim: Target, factors: Float[Array, " c"], *, net: Siren, config: FitConfig
+    state: FitState, aim: Target, factors: Float[Array, " c"], goal: Goal, *, net: Siren
 ) -> tuple[FitState, Terms]:
     """One step of AdamW for each factor of the rates, in one compiled scan; every step's terms."""
     adam = optax.scale_by_adam()
@@ -183,7 +184,7 @@ def steps(
 
     def step(state: FitState, factor: Float[Array, ""]) -> tuple[FitState, Terms]:
         def loss(params: Params) -> tuple[Float[Array, ""], Terms]:
-            terms = objective(siren.log_intensity(net, params, times), images, aim.weights, config)
+            terms = objective(siren.log_intensity(net, params, times), images, aim.weights, goal)
             return terms.total, terms
 
         gradient, terms = jax.grad(loss, has_aux=True)(state.params)
@@ -191,7 +192,7 @@ def steps(
         change = cast(dict[str, Array], change)
         params = {
             name: value
-            - (factor * _rate(name, aim.amplitude, config)).astype(kind) * (change[name] + config.weight_decay * value)
+            - (factor * _rate(name, aim.amplitude, goal)).astype(kind) * (change[name] + goal.weight_decay * value)
             for name, value in state.params.items()
         }
         return FitState(params, moments), terms
@@ -199,10 +200,10 @@ def steps(
     return jax.lax.scan(step, state, factors)
 
 
-def _rate(name: str, amplitude: Float[Array, ""] | float, config: FitConfig) -> Float[Array, ""] | float:
+def _rate(name: str, amplitude: Float[Array, ""] | float, goal: Goal) -> Float[Array, ""] | float:
     """Peak rate of a layer, by its name in `siren.Params`."""
     part, index = name.split("_")
-    return config.sine_rate if part == "sine" else config.head_rate * amplitude * config.coarse_gain ** int(index)
+    return goal.sine_rate if part == "sine" else goal.head_rate * amplitude * goal.coarse_gain ** int(index)
 
 
 def reconstruction(last: Snapshot, events: Events, span: Span, config: FitConfig) -> Reconstruction:

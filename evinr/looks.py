@@ -1,7 +1,6 @@
 """What is seen of a fit between two chunks of steps, and what it has come to."""
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -13,6 +12,7 @@ from jaxtyping import Float
 from evinr import devices
 from evinr.config import FitConfig
 from evinr.energy import Some, Values
+from evinr.goal import Goal
 from evinr.heads import Head
 from evinr.losses import Terms, Weights, objective
 from evinr.windows import Window
@@ -52,11 +52,11 @@ class Answer(NamedTuple):
     head: Head
 
 
-@partial(jax.jit, static_argnames="config")
-def look(values: Values, images: Float[Some, "n planes h w"], *, config: FitConfig) -> Terms:
+@jax.jit
+def look(values: Values, images: Float[Some, "n planes h w"], goal: Goal) -> Terms:
     """The terms of the objective of a window."""
-    weights = Weights(config.smooth / len(images), config.still / len(images))
-    return objective(jnp.asarray(values), jnp.asarray(images), weights, config)
+    weights = Weights(goal.smooth / len(images), goal.still / len(images))
+    return objective(jnp.asarray(values), jnp.asarray(images), weights, goal)
 
 
 def answer_of(window: Window, values: np.ndarray, config: FitConfig) -> Head:

@@ -5,7 +5,8 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from evinr.config import Bayer, FitConfig
+from evinr.config import Bayer
+from evinr.goal import Goal
 
 Images = Float[Array, "k planes h w"]
 Scalar = Float[Array, ""]
@@ -29,37 +30,37 @@ class Weights(NamedTuple):
 
 
 def objective(
-    log_intensity: Images, event_images: Float[Array, "k-1 planes h w"], weights: Weights, config: FitConfig
+    log_intensity: Images, event_images: Float[Array, "k-1 planes h w"], weights: Weights, goal: Goal
 ) -> Terms:
     """What is minimised."""
     change = log_intensity[1:] - log_intensity[:-1]
-    events = _event_error(change - event_images, config.outlier)
-    variation = _variation(log_intensity, config)
+    events = _event_error(change - event_images, goal)
+    variation = _variation(log_intensity, goal)
     still = jnp.abs(change).mean()
     constancy = jnp.var(log_intensity.mean((1, 2, 3)), ddof=1)
-    total = events + weights.smooth * variation + weights.still * still + config.constancy * constancy
+    total = events + weights.smooth * variation + weights.still * still + goal.constancy * constancy
     return Terms(events, variation, still, constancy, total)
 
 
-def _event_error(residual: Images, outlier: float) -> Scalar:
+def _event_error(residual: Images, goal: Goal) -> Scalar:
     """mean r^2, beyond `outlier` growing like 2 outlier |r| (pseudo-Huber; Charbonnier et al., 1997)."""
-    if outlier == 0:
+    if not goal.robust:
         return jnp.square(residual).mean()
-    return (2 * outlier**2 * (jnp.sqrt(1 + jnp.square(residual / outlier)) - 1)).mean()
+    return (2 * goal.outlier**2 * (jnp.sqrt(1 + jnp.square(residual / goal.outlier)) - 1)).mean()
 
 
-def _variation(images: Images, config: FitConfig) -> Scalar:
+def _variation(images: Images, goal: Goal) -> Scalar:
     down, right = images[..., 1:, :] - images[..., :-1, :], images[..., 1:] - images[..., :-1]
-    if config.variation == "anisotropic":
+    if goal.variation == "anisotropic":
         total = jnp.abs(down).mean() + jnp.abs(right).mean()
     else:
         total = _length(down[..., :-1], right[..., :-1, :])
-    if config.bayer is None or config.colour == "planes":
+    if goal.bayer is None or goal.colour == "planes":
         return total
-    if config.variation == "anisotropic":
-        left, right = _green_diagonals(images, config.bayer)
+    if goal.variation == "anisotropic":
+        left, right = _green_diagonals(images, goal.bayer)
         return total + jnp.abs(left).mean() + jnp.abs(right).mean()
-    return total + green_variation(images, config.bayer)
+    return total + green_variation(images, goal.bayer)
 
 
 def green_variation(images: Images, order: Bayer) -> Scalar:

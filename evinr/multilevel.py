@@ -15,8 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from evinr.config import FitConfig
 from evinr.energy import REST, Problem, Some, Values, gradient
+from evinr.goal import Goal
 
 MODES = 4
 """Temporal modes that are seen at several resolutions: 0 is the picture itself. All of them did no better."""
@@ -43,9 +43,9 @@ class Moving(NamedTuple):
     velocity: Float[Some, "*b k planes h w"]
 
 
-def still(values: Float[Some, "*b k planes h w"], config: FitConfig) -> Moving:
+def still(values: Float[Some, "*b k planes h w"], goal: Goal) -> Moving:
     """To start from."""
-    kind = jnp.bfloat16 if config.precision == "bfloat16" else values.dtype
+    kind = jnp.bfloat16 if goal.precision == "bfloat16" else values.dtype
     return Moving(values, jnp.zeros(values.shape, kind))
 
 
@@ -62,30 +62,30 @@ class Modes(NamedTuple):
     """Of the curvature of the means of frames, which constancy holds as well."""
 
 
-@partial(jax.jit, static_argnames="config", donate_argnames="state", compiler_options=COMPILER)
+@partial(jax.jit, donate_argnames="state", compiler_options=COMPILER)
 @jax.default_matmul_precision("highest")  # on a GPU, TF32 would round levels of hundreds by 0.1
-def advance(state: Moving, problem: Problem, count: Int[Array, ""] | int, *, config: FitConfig) -> Moving:
+def advance(state: Moving, problem: Problem, count: Int[Array, ""] | int, goal: Goal) -> Moving:
     """`count` steps. Their number is no constant of the program: any is compiled once."""
-    along = modes(problem, config)
-    return jax.lax.fori_loop(0, count, lambda _, state: step(state, problem, along, config), state)
+    along = modes(problem, goal)
+    return jax.lax.fori_loop(0, count, lambda _, state: step(state, problem, along, goal), state)
 
 
-def modes(problem: Problem, config: FitConfig) -> Modes:
+def modes(problem: Problem, goal: Goal) -> Modes:
     """Of one window."""
     knots, shared, kind = len(problem.images) + 1, len(problem.before), problem.images.dtype
-    held = jnp.full(knots, config.ridge, kind).at[:shared].add(problem.tie[0]).at[-shared:].add(problem.tie[1])
+    held = jnp.full(knots, goal.ridge, kind).at[:shared].add(problem.tie[0]).at[-shared:].add(problem.tie[1])
     difference = jnp.diff(jnp.eye(knots, dtype=kind), axis=0)
-    change = jnp.asarray(max(1.0, (1 + config.still / (2 * len(problem.images) * REST)) / ROOM), kind)
+    change = jnp.asarray(jnp.maximum(1.0, (1 + goal.still / (2 * len(problem.images) * REST)) / ROOM), kind)
     curvature = change * difference.T @ difference + jnp.diag(held)
     stiffness, vectors = jnp.linalg.eigh(curvature)
-    inverse = jnp.linalg.inv(2 * curvature + 2 * config.constancy * jnp.eye(knots, dtype=kind))
-    return Modes(change, vectors[:, :MODES].T, jnp.maximum(stiffness[:MODES], config.ridge), inverse)
+    inverse = jnp.linalg.inv(2 * curvature + 2 * goal.constancy * jnp.eye(knots, dtype=kind))
+    return Modes(change, vectors[:, :MODES].T, jnp.maximum(stiffness[:MODES], goal.ridge), inverse)
 
 
-def step(state: Moving, problem: Problem, along: Modes, config: FitConfig) -> Moving:
+def step(state: Moving, problem: Problem, along: Modes, goal: Goal) -> Moving:
     """One step of Nesterov's kind: the gradient is taken where momentum leads."""
     momentum = MOMENTUM * state.velocity.astype(state.values.dtype)
-    slope, curvature = gradient(state.values + momentum, problem, config)
+    slope, curvature = gradient(state.values + momentum, problem, goal)
     velocity = momentum - STEP * preconditioned(slope, curvature, along)
     return Moving(state.values + velocity, velocity.astype(state.velocity.dtype))
 

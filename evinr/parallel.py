@@ -14,6 +14,7 @@ from jaxtyping import Array, Float, Int
 from evinr import devices
 from evinr.config import FitConfig
 from evinr.energy import Problem, Some
+from evinr.goal import Goal, goal
 from evinr.looks import Allow, Answer, Look, answer_of, kind_of, look, on_host, plain
 from evinr.losses import Terms
 from evinr.multilevel import COMPILER, Moving, modes, step, still
@@ -47,7 +48,7 @@ def parallel(
 ) -> Iterator[Look]:
     """Batches of windows, those of each together. One that is alone, and a last one that slid back, which shares more than
     others do, are fitted as if sequentially."""
-    double, wanted = config.precision == "float64", config.iterations + config.warm_iterations
+    double, wanted, aim = config.precision == "float64", config.iterations + config.warm_iterations, goal(config)
     for windows in _batches(cut, config, mesh):
         if windows[0].shared > config.overlap + 1 or (last is None and len(windows) == 1):
             for one in sequential(windows, config, allow, last, None):
@@ -58,14 +59,14 @@ def parallel(
         batch = _gathered(windows, at_once(windows[0], config, mesh) if full else len(windows), last, config)
         with jax.enable_x64(double):
             batch = batch if mesh is None else devices.place(batch, mesh)
-            state = begin(batch, config=config, mesh=mesh)
-            terms = look_at(state.values, batch.images, len(windows), config=config)
+            state = begin(batch, aim, mesh=mesh)
+            terms = look_at(state.values, batch.images, len(windows), aim)
         done = 0
         for part, tie in ((config.iterations, 0.0), (wanted, JOINT * config.tie)):
             while count := allow(done, part, wanted):
                 with jax.enable_x64(double):
-                    state = advance_batch(state, batch, count, tie, config=config, mesh=mesh)
-                    terms = look_at(state.values, batch.images, len(windows), config=config)
+                    state = advance_batch(state, batch, count, tie, aim, mesh=mesh)
+                    terms = look_at(state.values, batch.images, len(windows), aim)
                 done += count
                 yield Look(windows, done, wanted, plain(terms), [])
             if tie == 0:
@@ -77,30 +78,30 @@ def parallel(
         yield Look(windows, done, wanted, plain(terms), answers)
 
 
-@partial(jax.jit, static_argnames=("config", "mesh"))
-def begin(batch: Batch, *, config: FitConfig, mesh: Mesh | None = None) -> Moving:
+@partial(jax.jit, static_argnames="mesh")
+def begin(batch: Batch, goal: Goal, *, mesh: Mesh | None = None) -> Moving:
     """A batch before its first step."""
     windows, intervals, *sides = batch.images.shape
-    state = still(jnp.zeros((windows, intervals + 1, *sides), batch.images.dtype), config)
+    state = still(jnp.zeros((windows, intervals + 1, *sides), batch.images.dtype), goal)
     return state if mesh is None else devices.spread(state, mesh)
 
 
-@partial(jax.jit, static_argnames=("config", "mesh"), donate_argnames="state", compiler_options=COMPILER)
+@partial(jax.jit, static_argnames="mesh", donate_argnames="state", compiler_options=COMPILER)
 @jax.default_matmul_precision("highest")
 def advance_batch(
     state: Moving,
     batch: Batch,
     count: Int[Array, ""] | int,
     tie: Float[Array, ""] | float,
+    goal: Goal,
     *,
-    config: FitConfig,
     mesh: Mesh | None = None,
 ) -> Moving:
     """`count` steps of all windows of a batch, in each of which neighbours hold each other with weight `tie`."""
     if mesh is not None:
         state, batch = devices.spread((state, batch), mesh)
     shared = batch.before.shape[1]
-    along = jax.vmap(lambda images, before, tie: modes(Problem(images, before, before, tie), config))(
+    along = jax.vmap(lambda images, before, tie: modes(Problem(images, before, before, tie), goal))(
         batch.images, batch.before, tie * batch.links
     )
 
@@ -108,7 +109,7 @@ def advance_batch(
         before = jnp.roll(state.values[:, -shared:], 1, 0).at[0].set(batch.before[0])
         after = jnp.roll(state.values[:, :shared], -1, 0)
         problems = Problem(batch.images, before, after, tie * batch.links)
-        return jax.vmap(partial(step, config=config))(state, problems, along)
+        return jax.vmap(partial(step, goal=goal))(state, problems, along)
 
     return jax.lax.fori_loop(0, count, held_by_each_other, state)
 
@@ -131,16 +132,15 @@ def settle(state: Moving, batch: Batch) -> Moving:
     return Moving(values + levels[:, None], jnp.zeros_like(state.velocity))
 
 
-@partial(jax.jit, static_argnames="config")
+@jax.jit
 def look_at(
     values: Float[Some, "b k planes h w"],
     images: Float[Some, "b n planes h w"],
     count: Int[Array, ""] | int,
-    *,
-    config: FitConfig,
+    goal: Goal,
 ) -> Terms:
     """The mean terms of the first `count` windows of a batch."""
-    terms = jax.vmap(partial(look, config=config))(values, images)
+    terms = jax.vmap(partial(look, goal=goal))(values, images)
     return jax.tree.map(lambda term: jnp.where(jnp.arange(len(term)) < count, term, 0).sum() / count, terms)
 
 

@@ -1,7 +1,6 @@
 """Windows fitted one after another: each from the answer of the one before, which is revised after it."""
 
 from collections.abc import Iterable, Iterator
-from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +11,7 @@ from jaxtyping import Array, Float, Int
 from evinr import devices
 from evinr.config import FitConfig
 from evinr.energy import Problem, Some, Values
+from evinr.goal import Goal, goal
 from evinr.heads import Head
 from evinr.looks import Allow, Answer, Look, answer_of, kind_of, look, on_host, plain
 from evinr.multilevel import Moving, advance, still
@@ -30,7 +30,7 @@ def sequential(
 ) -> Iterator[Look]:
     """A window starts from the last one's answer at the knots they share, and from the sum of its events behind these; and
     is held to that answer there. The steps and ties are those of the configuration."""
-    kind, double = kind_of(config), config.precision == "float64"
+    kind, double, aim = kind_of(config), config.precision == "float64", goal(config)
     for window in cut:
         images = window.images.astype(kind)
         answer = (
@@ -39,12 +39,12 @@ def sequential(
         wanted, done = config.warm_iterations if last else config.iterations, 0
         with jax.enable_x64(double):
             images, answer = (images, answer) if mesh is None else devices.place((images, answer), mesh)
-            state, problem = enter(images, answer, window.shared, config=config)
-            terms = look(state.values, problem.images, config=config)
+            state, problem = enter(images, answer, window.shared, aim)
+            terms = look(state.values, problem.images, aim)
         while count := allow(done, wanted, wanted + (config.revisions if last else 0)):
             with jax.enable_x64(double):
-                state = advance(state, problem, count, config=config)
-                terms = look(state.values, problem.images, config=config)
+                state = advance(state, problem, count, aim)
+                terms = look(state.values, problem.images, aim)
             done += count
             yield Look([window], done, wanted, plain(terms), [])
         head = answer_of(window, on_host(state.values, mesh), config)
@@ -65,23 +65,23 @@ def _revised(last: Answer, head: Head, config: FitConfig, allow: Allow, done: in
     )
     with jax.enable_x64(config.precision == "float64"):
         values, problem = (values, problem) if mesh is None else devices.place((values, problem), mesh)
-        state = still(values, config)
+        state = still(values, goal(config))
         while count := allow(done, wanted, wanted):
-            state = jax.block_until_ready(advance(state, problem, count, config=config))
+            state = jax.block_until_ready(advance(state, problem, count, goal(config)))
             done += count
     return Answer(last.window, answer_of(last.window, on_host(state.values, mesh), config))
 
 
-@partial(jax.jit, static_argnames="config")
+@jax.jit
 def enter(
-    images: Float[Some, "n planes h w"], answer: Values, shared: Int[Array, ""] | int, *, config: FitConfig
+    images: Float[Some, "n planes h w"], answer: Values, shared: Int[Array, ""] | int, goal: Goal
 ) -> tuple[Moving, Problem]:
     """Where a window starts, given the answer of the one before: there at shared knots, and its events added behind them."""
     knots = jnp.arange(len(answer))
     behind = ((knots >= shared) & (shared > 0))[1:, None, None, None]
     values = answer[jnp.minimum(knots + len(answer) - shared, len(answer) - 1)]
     values = values.at[1:].add(jnp.cumsum(jnp.where(behind, jnp.clip(images, -STEEP, STEEP), 0), 0))
-    held = jnp.where(shared > 0, config.tie, 0).astype(images.dtype)
-    neighbours = values[: config.overlap + 1]
+    held = jnp.where(shared > 0, goal.tie, 0).astype(images.dtype)
+    neighbours = values[: goal.overlap + 1]
     tie = jnp.stack([held, jnp.zeros_like(held)])
-    return still(values, config), Problem(images, neighbours, jnp.zeros_like(neighbours), tie)
+    return still(values, goal), Problem(images, neighbours, jnp.zeros_like(neighbours), tie)

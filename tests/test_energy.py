@@ -11,6 +11,7 @@ import pytest
 from evinr import energy
 from evinr.config import DEFAULT, FitConfig
 from evinr.energy import FLAT, REST, Problem
+from evinr.goal import goal
 from evinr.losses import Weights, objective
 
 SHARED = 3
@@ -53,8 +54,8 @@ def test_the_gradient_is_the_derivative(name: str):
     config, planes = CASES[name]
     both = jax.jit(
         lambda values, problem: (
-            energy.gradient(values, problem, config)[0],
-            jax.grad(energy.value)(values, problem, config),
+            energy.gradient(values, problem, goal(config))[0],
+            jax.grad(energy.value)(values, problem, goal(config)),
         )
     )
     for tie in ((0.0, 0.0), (0.3, 0.0), (0.1, 5.0)):
@@ -68,7 +69,7 @@ def test_it_is_convex(name: str):
     config, planes = CASES[name]
     given = problem(planes)
     one, other = values(given, 1), values(given, 2)
-    value = jax.jit(lambda values: energy.value(values, given, config))
+    value = jax.jit(lambda values: energy.value(values, given, goal(config)))
     for part in (0.1, 0.5, 0.8):
         assert value((1 - part) * one + part * other) < (1 - part) * value(one) + part * value(other)
 
@@ -81,7 +82,7 @@ def test_every_term_counts_what_it_says():
     free = given._replace(images=v[1:] - v[:-1], tie=np.zeros(2))  # events that are met exactly
 
     def value(problem: Problem, **weights: float) -> float:
-        return float(energy.value(v, problem, replace(nothing, **weights)))  # pyright: ignore[reportArgumentType]
+        return float(energy.value(v, problem, goal(replace(nothing, **weights))))  # pyright: ignore[reportArgumentType]
 
     change = v[1:] - v[:-1]
     down, right = np.diff(v, axis=2, append=v[:, :, -1:]), np.diff(v, axis=3, append=v[..., -1:])
@@ -106,8 +107,8 @@ def test_events_count_as_in_the_losses(outlier: float):
     """The same error, there a mean and here a sum."""
     given = problem(tie=(0.0, 0.0))
     config = replace(DEFAULT, smooth=0.0, still=0.0, constancy=0.0, ridge=0.0, outlier=outlier)
-    mean = objective(jnp.asarray(values(given)), jnp.asarray(given.images), Weights(0.0, 0.0), config).events
-    assert float(energy.value(values(given), given, config)) == pytest.approx(float(mean) * given.images.size)
+    mean = objective(jnp.asarray(values(given)), jnp.asarray(given.images), Weights(0.0, 0.0), goal(config)).events
+    assert float(energy.value(values(given), given, goal(config))) == pytest.approx(float(mean) * given.images.size)
 
 
 def test_curvature_is_that_of_variation_or_more():
@@ -115,20 +116,20 @@ def test_curvature_is_that_of_variation_or_more():
     given = problem(size=(5, 6))
     only = replace(DEFAULT, still=0.0, constancy=0.0, ridge=0.0, outlier=0.0)
     still = np.tile(values(given)[:1], (9, 1, 1, 1))
-    _, curvature = energy.gradient(still, given, only)
+    _, curvature = energy.gradient(still, given, goal(only))
 
     def variation(first: jax.Array) -> jax.Array:
         frames = jnp.asarray(still).at[0].set(first)
-        return energy.value(frames, given, only) - energy.value(frames, given, replace(only, smooth=0.0))
+        return energy.value(frames, given, goal(only)) - energy.value(frames, given, goal(replace(only, smooth=0.0)))
 
     exact = np.diag(jax.jit(jax.hessian(variation))(still[0]).reshape(30, 30)).reshape(1, 5, 6)
     assert (curvature > 0).all() and (np.asarray(curvature) >= exact - 1e-9).all()
-    _, flat = energy.gradient(0 * still, given, only)
+    _, flat = energy.gradient(0 * still, given, goal(only))
     steepest = 2 * only.smooth / 8 / FLAT
     np.testing.assert_allclose(flat[0, 1:, 1:], 4 * steepest)
 
 
 def test_curvature_stays_positive_where_there_is_no_smoothness():
     given = problem()
-    _, curvature = energy.gradient(values(given), given, FitConfig(smooth=0.0))
+    _, curvature = energy.gradient(values(given), given, goal(FitConfig(smooth=0.0)))
     assert (np.asarray(curvature) >= 0).all()

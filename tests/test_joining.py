@@ -14,6 +14,7 @@ from evinr.config import DEFAULT, FitConfig
 from evinr.evaluation import evaluate
 from evinr.events import Events
 from evinr.flicker import Flicker
+from evinr.goal import goal
 from evinr.joining import fitted
 from evinr.looks import Answer
 from evinr.multilevel import Moving
@@ -79,7 +80,7 @@ def whole(cut: list[Window]) -> dict[str, dict[int, Answer]]:
 
 
 def test_the_first_window_starts_from_nothing(cut: list[Window]):
-    state, problem = enter(cut[0].images, np.zeros((9, 1, HEIGHT, WIDTH), np.float32), 0, config=SMALL)
+    state, problem = enter(cut[0].images, np.zeros((9, 1, HEIGHT, WIDTH), np.float32), 0, goal(SMALL))
     np.testing.assert_array_equal(state.values, 0)
     np.testing.assert_array_equal(problem.tie, 0)
 
@@ -88,7 +89,7 @@ def test_the_first_window_starts_from_nothing(cut: list[Window]):
 def test_a_window_starts_from_the_answer_before_and_its_own_events(cut: list[Window], number: int):
     """Also one that slid back, and shares more."""
     window, answer = cut[number], np.random.default_rng(0).normal(size=(9, 1, HEIGHT, WIDTH)).astype(np.float32)
-    state, problem = enter(window.images, answer, window.shared, config=SMALL)
+    state, problem = enter(window.images, answer, window.shared, goal(SMALL))
     shared = window.shared
     np.testing.assert_array_equal(state.values[:shared], answer[-shared:])
     expected = answer[-1] + np.cumsum(window.images[shared - 1 :], 0)

@@ -10,6 +10,7 @@ import pytest
 
 from evinr import bayer
 from evinr.config import DEFAULT, Bayer, FitConfig
+from evinr.goal import goal
 from evinr.losses import Terms, Weights, objective
 
 ORDERS = get_args(Bayer)
@@ -24,7 +25,7 @@ def terms(
     """The objective in double precision."""
     with jax.enable_x64(True):
         answer, images = (jax.numpy.asarray(values, np.float64) for values in (log_intensity, event_images))
-        return jax.tree.map(float, objective(answer, images, Weights(smooth, config.still), config))
+        return jax.tree.map(float, objective(answer, images, Weights(smooth, config.still), goal(config)))
 
 
 def random(*shape: int, seed: int = 0) -> np.ndarray:
@@ -159,6 +160,6 @@ def test_a_constant_is_free_and_is_not_seen(config: FitConfig):
 @pytest.mark.parametrize("config", [DEFAULT, replace(DEFAULT, bayer="grbg")])
 def test_the_gradient_of_a_flat_scene_is_finite(config: FitConfig):
     def total(log_intensity):
-        return objective(log_intensity, jax.numpy.zeros((KNOTS - 1, *SHAPE[1:])), Weights(1.0, 1.0), config).total
+        return objective(log_intensity, jax.numpy.zeros((KNOTS - 1, *SHAPE[1:])), Weights(1.0, 1.0), goal(config)).total
 
     assert np.isfinite(jax.grad(total)(jax.numpy.zeros(SHAPE))).all()

@@ -13,6 +13,7 @@ from scipy.optimize import minimize
 from evinr import energy
 from evinr.config import DEFAULT, FitConfig
 from evinr.energy import Problem
+from evinr.goal import goal
 from evinr.multilevel import Moving, advance, enlarge, shrink, still
 from tests.compilations import compilations
 
@@ -34,11 +35,11 @@ def nothing(problem: Problem) -> np.ndarray:
     return np.zeros((len(problem.images) + 1, *problem.images.shape[1:]), problem.images.dtype)
 
 
-total = partial(jax.jit, static_argnames="config")(energy.value)
+total = jax.jit(energy.value)
 
 
 def value(state: Moving, problem: Problem, config: FitConfig) -> float:
-    return float(total(state.values, problem, config))
+    return float(total(state.values, problem, goal(config)))
 
 
 # Resolutions.
@@ -69,7 +70,7 @@ def test_enlarging_keeps_constants_and_slopes():
 def lowest(problem: Problem, config: FitConfig) -> float:
     """The minimum, by L-BFGS in double precision."""
     start = nothing(problem)
-    both = jax.jit(lambda flat: jax.value_and_grad(energy.value)(flat.reshape(start.shape), problem, config))
+    both = jax.jit(lambda flat: jax.value_and_grad(energy.value)(flat.reshape(start.shape), problem, goal(config)))
 
     def objective(flat: np.ndarray) -> tuple[float, np.ndarray]:
         found, slope = both(flat)
@@ -97,10 +98,10 @@ def test_it_comes_to_the_minimum(intervals: int, tie: float, changes: dict[str, 
         if config.bayer:
             images, before, after = (np.tile(part, (1, 4, 1, 1)) for part in given[:3])
             given = Problem(images, before, after, given.tie)
-        best, state = lowest(given, config), still(nothing(given), config)
+        best, state = lowest(given, config), still(nothing(given), goal(config))
         found = []
         for count in (50, 50, 100):
-            state = advance(state, given, count, config=config)
+            state = advance(state, given, count, goal(config))
             found.append(value(state, given, config) / best - 1)
     assert found[0] < 0.02 and max(found[1:]) < 1e-3
 
@@ -108,13 +109,13 @@ def test_it_comes_to_the_minimum(intervals: int, tie: float, changes: dict[str, 
 def test_it_is_ten_times_as_fast_as_plain_gradients():
     """Where nothing fires, only smoothness says what the level is: that is what the resolutions are for."""
     given = problem((40, 48))
-    ours = value(advance(still(nothing(given), DEFAULT), given, 50, config=DEFAULT), given, DEFAULT)
+    ours = value(advance(still(nothing(given), goal(DEFAULT)), given, 50, goal(DEFAULT)), given, DEFAULT)
 
     @jax.jit
     def plain(values: Any) -> Any:
-        return jax.lax.fori_loop(0, 500, lambda _, v: v - 0.02 * energy.gradient(v, given, DEFAULT)[0], values)
+        return jax.lax.fori_loop(0, 500, lambda _, v: v - 0.02 * energy.gradient(v, given, goal(DEFAULT))[0], values)
 
-    assert ours < float(total(plain(nothing(given)), given, DEFAULT))
+    assert ours < float(total(plain(nothing(given)), given, goal(DEFAULT)))
 
 
 @pytest.mark.parametrize(("size", "smooth"), [((5, 7), 10.0), ((64, 48), 0.1), ((33, 17), 10.0), ((33, 18), 1.25)])
@@ -122,18 +123,20 @@ def test_it_never_diverges(size: tuple[int, int], smooth: float):
     config = replace(DEFAULT, smooth=smooth)
     for tie in (0.0, 1.0, 10.0):
         given = problem(size, tie)
-        settled = advance(still(nothing(given), config), given, 100, config=config)
+        settled = advance(still(nothing(given), goal(config)), given, 100, goal(config))
         first = value(settled, given, config)
-        later = value(advance(settled, given, 300, config=config), given, config)
-        assert first < float(total(nothing(given), given, config)) and later < 1.005 * first
+        later = value(advance(settled, given, 300, goal(config)), given, config)
+        assert first < float(total(nothing(given), given, goal(config))) and later < 1.005 * first
 
 
 def test_half_precision_of_velocity_costs_little():
     given, config = problem((40, 48)), replace(DEFAULT, precision="bfloat16")
-    state = still(nothing(given), config)
+    state = still(nothing(given), goal(config))
     assert state.velocity.dtype == jnp.bfloat16
-    found = value(advance(state, given, 50, config=config), given, DEFAULT)
-    assert found < 1.002 * value(advance(still(nothing(given), DEFAULT), given, 50, config=DEFAULT), given, DEFAULT)
+    found = value(advance(state, given, 50, goal(config)), given, DEFAULT)
+    assert found < 1.002 * value(
+        advance(still(nothing(given), goal(DEFAULT)), given, 50, goal(DEFAULT)), given, DEFAULT
+    )
 
 
 # Steps.
@@ -141,11 +144,11 @@ def test_half_precision_of_velocity_costs_little():
 
 def test_steps_may_be_taken_in_parts_and_are_compiled_once():
     given = problem((9, 13))
-    begin = partial(still, nothing(given), DEFAULT)
-    ten = advance(begin(), given, 10, config=DEFAULT)
+    begin = partial(still, nothing(given), goal(DEFAULT))
+    ten = advance(begin(), given, 10, goal(DEFAULT))
     with compilations() as seen:
-        parts = advance(advance(begin(), given, 3, config=DEFAULT), given, 7, config=DEFAULT)
-        advance(begin(), given, 0, config=DEFAULT)
+        parts = advance(advance(begin(), given, 3, goal(DEFAULT)), given, 7, goal(DEFAULT))
+        advance(begin(), given, 0, goal(DEFAULT))
     assert not seen
     np.testing.assert_array_equal(parts.values, ten.values)
     np.testing.assert_array_equal(parts.velocity, ten.velocity)
@@ -155,7 +158,7 @@ def test_constants_of_the_objective_are_no_matter():
     """Only ridge, constancy and ties see a level that is common to all pixels and times."""
     given = problem((9, 13), tie=0.5)
     config = replace(DEFAULT, ridge=0.0, constancy=0.0)
-    state = advance(still(nothing(given), config), given, 30, config=config)
+    state = advance(still(nothing(given), goal(config)), given, 30, goal(config))
     moved = given._replace(before=given.before + 7, after=given.after + 7)
-    other = advance(still(nothing(given) + 7, config), moved, 30, config=config)
+    other = advance(still(nothing(given) + 7, goal(config)), moved, 30, goal(config))
     np.testing.assert_allclose(other.values - 7, state.values, atol=2e-4)

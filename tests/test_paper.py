@@ -17,6 +17,7 @@ from evinr import siren, tonemap
 from evinr.config import PAPER, FitConfig
 from evinr.events import Events
 from evinr.fitting import FitState, Snapshot, initial, snapshots, steps, target, window
+from evinr.goal import goal
 from evinr.losses import Terms, objective
 from evinr.reconstruction import Reconstruction, Span
 from evinr.siren import Params
@@ -109,7 +110,7 @@ class Golden:
     def objective(self, params: Params) -> Terms:
         """The terms at the start; to be called in double precision."""
         images, times = (jax.numpy.asarray(part, np.float64) for part in (self.target.images, self.target.times))
-        return objective(siren.log_intensity(self.net, params, times), images, self.target.weights, self.config)
+        return objective(siren.log_intensity(self.net, params, times), images, self.target.weights, goal(self.config))
 
     def state(self) -> FitState:
         """The state before the first step, ours to be donated."""
@@ -217,7 +218,7 @@ def test_the_norms_of_all_parameters_after_each_step(golden: Golden):
     with jax.enable_x64(True):
         state = golden.state()
         for _ in range(20):
-            state, _ = steps(state, golden.target, np.ones(1), net=golden.net, config=golden.config)
+            state, _ = steps(state, golden.target, np.ones(1), goal(golden.config), net=golden.net)
             norms.append([np.linalg.norm(values) for values in golden.theirs(state.params).values()])
     assert_close(np.array(norms), golden["out/param_norms_after_each_step"], "norms")
 

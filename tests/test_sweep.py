@@ -192,13 +192,16 @@ def test_programs_are_compiled_once_for_runs_of_one_shape(
 ) -> None:
     """And W&B can be left out."""
     monkeypatch.setenv("WANDB_MODE", "disabled")
-    gammas = GRID.replace("smooth: {values: [0.5, 4.0]}", "gamma: {values: [1.0, 1.1, 1.2, 1.3, 1.4]}")
+    weights = GRID.replace(
+        "smooth: {values: [0.5, 4.0]}", "smooth: {values: [0.5, 1.0]}\n  outlier: {values: [1.0, 3.0]}"
+    )
+    weights = weights.replace("iterations: {value: 2}", "iterations: {values: [2, 3]}", 1)
     counts = []
-    for count in range(1, 6):
+    for count in range(1, 9):
         with compilations() as compiled:
-            swept(gammas, count=count)
+            swept(weights, count=count)
         counts.append(len(compiled))
-    assert counts[1:] == [0, 0, 0, 0]
+    assert counts[1:] == [0] * 7
     assert not list(Path("out").glob("wandb/*run*"))
     said = capsys.readouterr().out
     assert "local sweep (WANDB_MODE is disabled)" in said and "upload" not in said

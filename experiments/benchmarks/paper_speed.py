@@ -18,6 +18,7 @@ import tyro
 from evinr import siren
 from evinr.config import PAPER
 from evinr.fitting import Target, initial, schedule, steps
+from evinr.goal import goal
 from evinr.losses import Weights
 from experiments.benchmarks.machine import RESULTS, answer, cores, save
 
@@ -102,7 +103,7 @@ def compare(cfg: PaperSpeed, frames: int, ask: IO[str], answers: IO[str]) -> dic
     rounds: dict[str, list[tuple[float, float]]] = {"ours": [], "original": []}
     for _ in range(1 + cfg.rounds):
         start, busy = time.perf_counter(), time.process_time()
-        state, _ = jax.block_until_ready(steps(state, aim, factors, net=net, config=PAPER))
+        state, _ = jax.block_until_ready(steps(state, aim, factors, goal(PAPER), net=net))
         rounds["ours"].append((time.perf_counter() - start, time.process_time() - busy))
         print(frames, file=ask, flush=True)
         rounds["original"].append(answer(answers))

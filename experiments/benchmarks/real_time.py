@@ -21,6 +21,7 @@ from jaxtyping import Array, Float
 from evinr.config import DEFAULT, FitConfig
 from evinr.energy import Problem
 from evinr.events import Events
+from evinr.goal import goal
 from evinr.multilevel import advance, still
 from evinr.parallel import Batch, advance_batch, at_once, begin
 from evinr.reconstruct import fit
@@ -110,24 +111,24 @@ def recording(cfg: RealTime, width: int, height: int) -> Events:
 
 def stepped(cfg: RealTime, config: FitConfig, window: Window, count: int | None) -> dict[str, float]:
     """Time and traffic of one step: of a window, or of a batch of `count` of it."""
-    one = jnp.asarray(window.images)
+    one, aim = jnp.asarray(window.images), goal(config)
     images = one if count is None else jnp.stack([one] * count)
     neighbours = jnp.zeros_like(images[..., : config.overlap + 1, :, :, :])
     if count is not None:
         batch = Batch(images, neighbours, jnp.ones((count, 2), images.dtype))
-        given, program, state = (batch, 1, config.tie), advance_batch, begin(batch, config=config)
+        given, program, state = (batch, 1, config.tie, aim), advance_batch, begin(batch, aim)
     else:
         problem = Problem(images, neighbours, neighbours, jnp.full(2, config.tie, images.dtype))
         values = jnp.zeros((len(window.times), *images.shape[1:]), images.dtype)
-        given, program, state = (problem, 1), advance, still(values, config)
+        given, program, state = (problem, 1, aim), advance, still(values, aim)
     least = 2 * sum(leaf.nbytes for leaf in state) + images.nbytes + (2 * neighbours.nbytes if count is None else 0)
     # The loop's body is counted once: this is of one step.
-    touched = counted("bytes accessed", program.lower(state, *given, config=config).compile().cost_analysis())
+    touched = counted("bytes accessed", program.lower(state, *given).compile().cost_analysis())
 
     def seconds(steps: int) -> float:
         nonlocal state
         start = time.perf_counter()
-        state = jax.block_until_ready(program(state, given[0], steps, *given[2:], config=config))
+        state = jax.block_until_ready(program(state, given[0], steps, *given[2:]))
         return time.perf_counter() - start
 
     seconds(1)

@@ -22,6 +22,7 @@ from evinr.config import DEFAULT, PAPER, FitConfig
 from evinr.energy import Problem
 from evinr.events import Events
 from evinr.fitting import CHUNK, initial, schedule, steps, target, window
+from evinr.goal import goal
 from evinr.multilevel import advance, still
 from evinr.reconstruct import fit
 from evinr.windows import windows
@@ -160,7 +161,8 @@ def one_network(events: Events, config: FitConfig) -> tuple[jax.stages.Lowered, 
     aim = jax.device_put(target(*window(events, config), config))
     net = siren.network(config, *aim.images.shape[1:])
     state, factors = initial(net, config), schedule(np.full(CHUNK, 0.5), config)
-    return steps.lower(state, aim, factors, net=net, config=config), state, (aim, factors)
+    given = (aim, factors, goal(config))
+    return steps.lower(state, *given, net=net), state, given
 
 
 def one_window(events: Events, config: FitConfig) -> tuple[jax.stages.Lowered, Any, tuple[Any, ...]]:
@@ -168,8 +170,9 @@ def one_window(events: Events, config: FitConfig) -> tuple[jax.stages.Lowered, A
     images = jnp.asarray(next(windows([events], config)).images)
     neighbours = jnp.zeros((config.overlap + 1, *images.shape[1:]), images.dtype)
     problem = Problem(images, neighbours, neighbours, jnp.zeros(2, images.dtype))
-    state = still(jnp.zeros((len(images) + 1, *images.shape[1:]), images.dtype), config)
-    return advance.lower(state, problem, CHUNK, config=config), state, (problem, CHUNK)
+    state = still(jnp.zeros((len(images) + 1, *images.shape[1:]), images.dtype), goal(config))
+    given = (problem, CHUNK, goal(config))
+    return advance.lower(state, *given), state, given
 
 
 def counted(what: str, *analyses: dict[str, float] | None) -> float:

@@ -61,6 +61,7 @@ class Around:
 def main(around: Around) -> None:
     """Fit, score, print a row for each change: the mean, and on how many sequences it is the better one."""
     scores: dict[str, dict[str, dict[str, float]]] = {}
+    rows: dict[str, dict[str, Any]] = {}
     for case in [*simulated(), *recorded(around.recordings, around.seconds)]:
         events, truth = case.get()
         if truth is None:
