@@ -343,8 +343,13 @@ def test_what_is_done_is_known_by_its_settings_its_recording_and_its_files(job: 
         heads.done(folder / heads.FOLDER) == 1
         and (folder / "windows/000000.npz").stat().st_mtime_ns in written.values()
     )
+    video = (folder / "video.mp4").read_bytes()
     (folder / "video.mp4").write_bytes(b"cut short")
     assert kept(job) is None and done(job).state == "done" and kept(job) is not None
+    assert (folder / "video.mp4").read_bytes() == video
+    (folder / "result.json").unlink()  # killed before it was written
+    pace = job._replace(command=dataclasses.replace(job.command, frames=9))
+    assert "frames was 4 and is now 9; give the same" in (done(pace).error or "") and done(job).state == "done"
 
 
 def test_the_table_has_every_run_once(job: Job):
@@ -354,6 +359,7 @@ def test_the_table_has_every_run_once(job: Job):
     shutil.copytree(out / "run", out / ".replaced-run")
     (out / "hurt").mkdir()
     (out / "hurt/result.json").write_text("{")
+    (out / "logs/.partial-hurt.failed").write_text("{")  # by a driver that was killed, or writes it now
     assert [(row["name"], row["state"]) for row in batch_table.write(out)] == [("run", "done")]
     batch_table.failed(out, "run", "a.npy", "it changed")
     assert [(row["state"], row["source"], row["error"]) for row in batch_table.write(out)] == [

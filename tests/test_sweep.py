@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -24,7 +25,7 @@ from wandb_stub import KEY, Stub, serving
 
 from evinr import report
 from evinr.cli import scored, scoring, source, sweep, sweep_run, sweep_told
-from evinr.cli.commands import PRESETS, Scoring
+from evinr.cli.commands import PRESETS, Fit, Scoring
 from evinr.cli.many_commands import Sweep
 from evinr.cli.sweep_table import Shown, line, time_left
 from evinr.events import InputError
@@ -244,6 +245,30 @@ def test_failed_runs_are_rows_and_three_at_once_end_the_sweep() -> None:
     with pytest.raises(InputError, match="all of the first 3 runs failed, the last one so: .*diverged"):
         swept(text, out=Path("other"))
     assert len(results.read(Path("other/results.jsonl"))) == 3
+
+
+def test_what_is_in_a_runs_place_and_cannot_be_gone_on_with_is_made_anew() -> None:
+    """A run of other settings, of a sweep that was begun elsewhere, say; and what a kill left in the middle of removing one."""
+    rows = swept(GRID)
+    Path("out/results.jsonl").unlink()
+    shutil.rmtree("out/runs/000")
+    shutil.copytree("out/runs/001", "out/runs/000")
+    Path("out/runs/001/config.json").unlink()
+    assert same(swept(GRID)) == same(rows)
+
+
+def test_a_run_for_which_there_is_no_memory_is_a_failed_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    fitted = sweep_run.fit_command.fitted
+
+    def failing(command: Fit, *told: Any) -> int:
+        if command.fit.smooth == 0.5:
+            raise RuntimeError("RESOURCE_EXHAUSTED: Out of memory\nand a stack")
+        return fitted(command, *told)
+
+    monkeypatch.setattr(sweep_run.fit_command, "fitted", failing)
+    failed, finished = swept(GRID)
+    assert (failed.state, failed.error) == ("failed", "RuntimeError: RESOURCE_EXHAUSTED: Out of memory")
+    assert finished.state == "finished" and "and a stack" in Path("out/logs/000.log").read_text()
 
 
 FIXED = {"iterations": 2, "warm_iterations": 2, "revisions": 1, "frames": 4, "height": 48, "width": 64, "t_end": 0.1}

@@ -104,7 +104,7 @@ def _worked(command: Batch, console: Console, jobs: Sequence[Job]) -> Ends:
             bar.update(task, description=told(results, running, len(jobs)))
             if stop:
                 executor.stop()
-            for news in executor.wait():
+            for news in executor.wait() if running or not stop else ():
                 job = running.pop(news.name)
                 result = judged(news, attempts[job.name], bool(stop))
                 if result is None:

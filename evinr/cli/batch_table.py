@@ -3,7 +3,7 @@
 import csv
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -76,13 +76,16 @@ def write(out: Path) -> list[dict[str, Any]]:
 
 def gathered(out: Path) -> Iterator[dict[str, Any]]:
     """A row for every run that is done, and then one for every recording that failed, both by name."""
-    failures = {path.stem: path for path in sorted((out / LOGS).glob("*.failed"))}
+    failures = {}
+    for path in sorted((out / LOGS).glob("[!.]*.failed")):
+        with suppress(FileNotFoundError):  # another shard has just done it
+            failures[path.stem] = json.loads(path.read_text())
     for path in sorted(out.glob(f"[!.]*/{record.RESULT}")):  # a killed process may leave .replaced-NAME
         found = record.read(path.parent)
         if found is not None and path.parent.name not in failures:
             yield {"name": path.parent.name, "state": "done", "scores": {}, "error": None} | found.about
-    for name, path in failures.items():
-        yield {"name": name, "state": "failed", "scores": {}} | json.loads(path.read_text())
+    for name, told in failures.items():
+        yield {"name": name, "state": "failed", "scores": {}} | told
 
 
 def _failure(out: Path, name: str) -> Path:

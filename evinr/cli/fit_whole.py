@@ -3,7 +3,6 @@
 import json
 import shlex
 import time
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import numpy as np
 from rich.console import Console
 
 from evinr import checkpoint, report
-from evinr.cli import outputs, run_folder, source
+from evinr.cli import outputs, run_folder, settings, source
 from evinr.cli.commands import Fit
 from evinr.cli.running import Log, logs, peak_mb, stop_signals, unwatched
 from evinr.events import Events, InputError
@@ -37,10 +36,10 @@ def fitted(
         raise InputError(f"{command.source}: {error}") from None
     source.tell(console, given, events, span, intervals)
     empty = Reconstruction({}, command.fit, events.height, events.width, span)
-    about = checkpoint.meaning(empty) | {"tone": asdict(command.tone), "read": asdict(command.read)} | given.about
+    about = checkpoint.meaning(empty) | settings.settings(command) | given.about
     start = None
     if command.resume:
-        run_folder.require_same(folder, about)
+        run_folder.require_same(folder, command, given.about["sha256"])
         start = checkpoint.load_state(folder) if run_folder.has_numbers(folder) else None
     done = start is not None and start.progress >= 1
     if start and done and outputs.exist(folder):

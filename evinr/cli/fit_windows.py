@@ -4,7 +4,6 @@ import json
 import shlex
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,7 +15,7 @@ from rich.console import Console
 from rich.progress import Progress as Bar
 
 from evinr import checkpoint, devices, flicker, heads, pacing, report
-from evinr.cli import run_folder, sheet
+from evinr.cli import run_folder, settings, sheet
 from evinr.cli.commands import Fit
 from evinr.cli.newest import shown as newest_picture
 from evinr.cli.passing import Passing
@@ -51,9 +50,9 @@ def fitted(command: Fit, again: str, console: Console, folder: Path, given: Pass
     tell(console, given)
     span = Span(0.0, 0.0) if given.known is None else given.known.span
     empty = Reconstruction({}, command.fit, given.height, given.width, span)
-    about = checkpoint.meaning(empty) | {"tone": asdict(command.tone), "read": asdict(command.read)} | given.about
+    about = checkpoint.meaning(empty) | settings.settings(command) | given.about
     if command.resume:
-        run_folder.require_same(folder, about)
+        run_folder.require_same(folder, command, given.about["sha256"])
         if run_folder.finished(folder):
             run_folder.tidy(folder)
             console.print(f"{folder} is finished: nothing to resume")

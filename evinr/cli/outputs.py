@@ -16,13 +16,15 @@ from evinr.scores import METRICS
 from evinr.simulator.simulate import Scene
 from evinr.tonemap import ToneMap, expose, picture
 
+PICTURES = ("loss.png", "video.mp4", "preview.png")
+"""What a run has when it is finished, made from what it has fitted."""
 COLUMNS = 5
 """Times on the contact sheet."""
 
 
 def exist(folder: Path) -> bool:
     """Whether a run has all its pictures."""
-    return all((folder / name).exists() for name in ("loss.png", "video.mp4", "preview.png"))
+    return all((folder / name).exists() for name in PICTURES)
 
 
 def write(command: Fit, console: Console, folder: Path, source: Source, result: Reconstruction) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from evinr import checkpoint, heads
-from evinr.cli import outputs, source
+from evinr.cli import outputs, settings, source
 from evinr.cli.commands import Fit
 from evinr.events import InputError
 from evinr.files import PARTIAL, named, parents, resolved, whole
@@ -64,18 +64,13 @@ def begun(folder: Path) -> bool:
     return any(entry.name != LOCK and not entry.name.startswith(PARTIAL) for entry in folder.iterdir())
 
 
-def require_same(folder: Path, about: dict[str, Any]) -> None:
-    """Raises InputError where a run is of another source or other settings than `about`."""
-    checkpoint.read_meaning(folder)
-    before = json.loads((folder / "config.json").read_text())
-    now = json.loads(json.dumps(about))
-    if before.get("sha256") != now["sha256"]:
+def require_same(folder: Path, command: Fit, sha256: str) -> None:
+    """Raises InputError where a run is of another recording or other settings, but for its pace, which may change."""
+    before = checkpoint.read_meaning(folder)
+    if before.get("sha256") != sha256:
         raise InputError(f"{folder}: is a fit of another recording, {before.get('source')}; pass another --name")
-    for part in ("config", "read", "tone"):
-        for name, value in now[part].items():
-            if (old := before.get(part, {}).get(name)) != value:
-                what = f"{name} was {old} and is now {value}"
-                raise InputError(f"{folder}: {what}; give the same options, or start anew with --overwrite")
+    if what := settings.difference(folder, command, pace=False):
+        raise InputError(f"{folder}: {what}; give the same options, or start anew with --overwrite")
 
 
 def has_numbers(folder: Path) -> bool:
@@ -118,16 +113,16 @@ def opened(folder: Path, command: Fit) -> Iterator[None]:
     if command.resume:
         with held(folder):
             yield
-            _discard(replaced)
+            discard(replaced)
             (folder / LOCK).unlink()
         return
     with ExitStack() as locks, parents(folder):
         if begun(folder) and command.overwrite:
             locks.enter_context(held(folder))
             if replaced.exists() and not outputs.exist(folder):  # this one was to replace it, and was killed
-                _discard(folder)
+                discard(folder)
             else:
-                _discard(replaced)
+                discard(replaced)
                 folder.rename(replaced)
         folder.mkdir(exist_ok=True)
         locks.enter_context(held(folder))
@@ -143,7 +138,7 @@ def opened(folder: Path, command: Fit) -> Iterator[None]:
             raise
         finally:
             if folder.exists():
-                _discard(replaced)
+                discard(replaced)
                 (folder / LOCK).unlink(missing_ok=True)
 
 
@@ -151,21 +146,21 @@ def tidy(folder: Path) -> None:
     """Take away what stands aside of a finished run that replaced another one, and was killed at its very end."""
     if any(_aside(folder, what).exists() for what in ("replaced", "removed")):
         with held(folder):
-            _discard(_aside(folder, "replaced"))
+            discard(_aside(folder, "replaced"))
             (folder / LOCK).unlink()
 
 
-def _aside(folder: Path, what: str) -> Path:
-    return folder.with_name(f".{what}-{folder.name}")
-
-
-def _discard(folder: Path) -> None:
+def discard(folder: Path) -> None:
     """Take a folder away at once: whenever the process dies, no half of it stands in its place."""
     removed = folder.with_name(f".removed-{folder.name.removeprefix('.replaced-')}")
     shutil.rmtree(removed, ignore_errors=True)
     if folder.exists():
         folder.rename(removed)
         shutil.rmtree(removed, ignore_errors=True)
+
+
+def _aside(folder: Path, what: str) -> Path:
+    return folder.with_name(f".{what}-{folder.name}")
 
 
 def metrics(folder: Path, kept: Callable[[dict[str, Any]], bool] | None) -> Callable[[str], None]:

@@ -1,10 +1,9 @@
 """One run of a sweep, whichever road it is on: every recording fitted and scored, all of it said to a file."""
 
-import json
-import shutil
 import time
+import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,7 +11,7 @@ import numpy as np
 from rich.console import Console
 
 from evinr.cli import fit as fit_command
-from evinr.cli import run_folder, scored, scoring, source, sweep_history
+from evinr.cli import run_folder, scored, scoring, settings, source, sweep_history
 from evinr.cli.commands import PRESETS, Fit
 from evinr.cli.side_by_side import TERMS
 from evinr.cli.source import Source
@@ -105,8 +104,8 @@ def done(
 ) -> Row:
     """Fit and score every recording with these values; what was begun with them is gone on with.
 
-    What the user can mend is a failed run; `is_stop` tells whether some other error is how a server ends one. Raises
-    Interrupted.
+    What the user can mend, or a device cannot do, is a failed run; `is_stop` tells whether some other error is how a server
+    ends one. Raises Interrupted.
     """
     begin = time.monotonic()
     state, error, scores, history = "finished", None, {}, []
@@ -118,6 +117,9 @@ def done(
         except InputError as failure:
             state, error = "failed", str(failure)
             console.print(error)
+        except (MemoryError, RuntimeError) as failure:  # of a device; the next values may do
+            state, error = "failed", f"{type(failure).__name__}: {(str(failure).splitlines() or [''])[0]}"
+            traceback.print_exc(file=file)
         except Exception as stop:
             if not isinstance(stop, Stopped) and not is_stop(stop):
                 raise
@@ -169,9 +171,10 @@ def _scores(
             log({before + name: row[name] for name in TERMS})
             follow()
 
-        one = replace(fit, source=recording.source, out=folder.parent, name=folder.name, resume=_begun(folder, fit))
-        if not one.resume:
-            shutil.rmtree(folder, ignore_errors=True)
+        begun = run_folder.has_numbers(folder) and not settings.difference(folder, fit)
+        one = replace(fit, source=recording.source, out=folder.parent, name=folder.name, resume=begun)
+        if not begun:
+            run_folder.discard(folder)
         if fit_command.fitted(one, sweeping.again, console, run_folder.choose(one), recording.given, watch):
             raise Interrupted
         follow()  # of a fit that was whole already, when the sweep was killed
@@ -183,12 +186,3 @@ def _scores(
     return {
         name: float(np.mean([scores[name] for scores in found])) for name in found[0] if all(name in s for s in found)
     }
-
-
-def _begun(folder: Path, fit: Fit) -> bool:
-    """Whether a fit with these settings was begun there, and can be gone on with."""
-    if not run_folder.has_numbers(folder):
-        return False
-    about = json.loads((folder / "config.json").read_text())
-    now = json.loads(json.dumps({"config": asdict(fit.fit), "read": asdict(fit.read), "tone": asdict(fit.tone)}))
-    return all(about[part] == now[part] for part in now)

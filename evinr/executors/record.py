@@ -8,13 +8,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from evinr.cli.commands import Fit, Scoring
+from evinr.cli.commands import Scoring
+from evinr.cli.settings import plain
 from evinr.files import write_json
 
 RESULT = "result.json"
 """It goes with the run when that is replaced."""
-BESIDE = ("budget", "window_budget", "frames", "fps")
-"""Options that a result depends on and `config.json` does not have."""
 
 
 class Record(NamedTuple):
@@ -22,7 +21,6 @@ class Record(NamedTuple):
 
     about: dict[str, Any]
     """Numbers of the run, see `work.Result`."""
-    beside: dict[str, Any]
     scoring: dict[str, Any] | None
     state: str
     """Of the recording, before it was read."""
@@ -32,41 +30,25 @@ class Record(NamedTuple):
 
 def read(folder: Path) -> Record | None:
     """The record of a run that is done, unless somebody damaged it."""
-    found = _json(folder / RESULT)
+    found = plain(folder / RESULT)
     return Record(**found) if found.keys() == set(Record._fields) else None
 
 
-def keep(folder: Path, command: Fit, score: Scoring | None, about: dict[str, Any], state: str) -> None:
+def keep(folder: Path, score: Scoring | None, about: dict[str, Any], state: str) -> None:
     """Write that a run is done; `state` is that of its recording before it was read."""
-    beside = {name: getattr(command, name) for name in BESIDE}
     inside = [path for path in sorted(folder.rglob("*")) if path.is_file() and not path.name.startswith(".")]
     sizes = {str(path.relative_to(folder)): path.stat().st_size for path in inside if path.name != RESULT}
-    write_json(folder / RESULT, Record(about, beside, score and _plain(score), state, sizes)._asdict())
+    write_json(folder / RESULT, Record(about, score and _plain(score), state, sizes)._asdict())
 
 
-def is_whole(folder: Path, record: Record) -> bool:
-    """Whether all files of a run are as they were when it was done."""
-    with suppress(OSError):
-        return all((folder / name).stat().st_size == size for name, size in record.files.items())
-    return False
+def damaged(folder: Path, record: Record) -> list[str]:
+    """Files of a run that are not as they were when it was done."""
+    return [name for name, size in record.files.items() if _size(folder / name) != size]
 
 
 def is_scored(record: Record, score: Scoring | None) -> bool:
     """Whether the scores are there that are asked for."""
     return score is None or record.scoring == _plain(score)
-
-
-def changed(folder: Path, record: Record | None, command: Fit) -> str | None:
-    """The first setting that a run was begun with otherwise, for people; None where the same are asked for."""
-    before = _json(folder / "config.json")
-    pairs = [
-        (before.get(part, {}).get(name), value, name)
-        for part, now in (("config", command.fit), ("read", command.read), ("tone", command.tone))
-        for name, value in _plain(now).items()
-    ]
-    if record is not None:
-        pairs += [(record.beside.get(name), getattr(command, name), name) for name in BESIDE]
-    return next((f"{name} was {old} and is now {new}" for old, new, name in pairs if old != new), None)
 
 
 def state(source: str) -> str:
@@ -88,12 +70,11 @@ def files(source: str) -> list[tuple[str, os.stat_result]]:
     return found
 
 
-def _json(path: Path) -> dict[str, Any]:
+def _size(path: Path) -> int | None:
     try:
-        found = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
+        return path.stat().st_size
+    except OSError:
+        return None
 
 
 def _plain(options: Any) -> dict[str, Any]:

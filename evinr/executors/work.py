@@ -19,10 +19,10 @@ from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 from filelock import FileLock, Timeout
 from rich.console import Console
 
+from evinr.cli import settings
 from evinr.cli.commands import Fit, Scoring
 from evinr.events import InputError
 from evinr.executors import record
-from evinr.executors.record import Record
 
 PATIENCE = 10.0
 """Seconds to wait for a process that still writes a run: one whose driver was killed ends within a second."""
@@ -115,9 +115,9 @@ def kept(job: Job) -> Result | None:
     """
     folder = job.command.out / job.name
     before = record.read(folder)
-    if before is None or record.changed(folder, before, job.command) or not record.is_scored(before, job.score):
+    if before is None or settings.difference(folder, job.command) or not record.is_scored(before, job.score):
         return None
-    same = before.state == record.state(job.command.source) and record.is_whole(folder, before)
+    same = before.state == record.state(job.command.source) and not record.damaged(folder, before)
     return Result(job.name, "kept", about=before.about) if same else None
 
 
@@ -164,7 +164,7 @@ def _logged(job: Job) -> Result:
 
 def _fitted(job: Job, console: Console) -> Result:
     from evinr import devices
-    from evinr.cli import fit, fit_windows, passing, run_folder, scored, scoring, source
+    from evinr.cli import fit, fit_windows, outputs, passing, run_folder, scored, scoring, source
 
     devices.compilation_cache()
     _reset_peak()
@@ -176,10 +176,13 @@ def _fitted(job: Job, console: Console) -> Result:
     held = read() if command.fit.windows == "whole" else None
     given = passing.opened(command, console) if held is None else passing.held(held)
     before = record.read(folder)
-    other = None if not run_folder.begun(folder) else _other(folder, before, command, given.about["sha256"])
+    other = _other(folder, command, given.about["sha256"]) if run_folder.begun(folder) else None
     if other and not command.overwrite:
         raise InputError(f"{folder}: {other}; give the same, pass another --out, or replace it with --overwrite")
     resume = run_folder.begun(folder) and not other
+    if resume and before and record.damaged(folder, before):
+        for name in outputs.PICTURES:  # whatever it is; windows are known by their sizes, and fitted again
+            (folder / name).unlink(missing_ok=True)
     one = replace(command, name=job.name, resume=resume, overwrite=bool(other))
     again = shlex.join(["evinr", *job.argv])
     if held is None:
@@ -190,14 +193,15 @@ def _fitted(job: Job, console: Console) -> Result:
         return Result(job.name, "stopped")
     assert given.known is not None  # nothing of a batch comes in live
     about = before.about if before and resume else _numbers(folder, command, given.known.events, begin)
-    if rules is not None:
-        about = about | {"scores": scored.means(folder, held or read(), rules)}
-    record.keep(folder, command, job.score, about, state)
+    scores = {} if rules is None else {"scores": scored.means(folder, held or read(), rules)}
+    about = {name: value for name, value in about.items() if name != "scores"} | scores
+    record.keep(folder, job.score, about, state)
     return Result(job.name, "done", about=about)
 
 
 def _await(folder: Path) -> None:
-    """Wait until nobody else writes a folder. Raises InputError where one still does after PATIENCE, and where it is no run."""
+    """Wait until nobody else writes a folder. Raises TimeoutError where one still does after PATIENCE: one that NFS has not
+    noticed yet to be dead, perhaps; and InputError where it is no run."""
     from evinr.cli import run_folder
 
     lock = folder / run_folder.LOCK
@@ -205,19 +209,19 @@ def _await(folder: Path) -> None:
         with FileLock(lock, timeout=PATIENCE) if lock.exists() else nullcontext():
             pass
     except Timeout:
-        raise InputError(f"{folder}: another process is writing it; wait for that, or pass another --out") from None
+        raise TimeoutError(f"{folder}: another process is writing it; wait for that, or pass another --out") from None
     if run_folder.begun(folder) and not (folder / "config.json").exists():
         raise InputError(f"{folder}: exists, and is no run of evinr; move it, or pass another --out")
 
 
-def _other(folder: Path, before: Record | None, command: Fit, sha256: str) -> str | None:
+def _other(folder: Path, command: Fit, sha256: str) -> str | None:
     """In what a run that was begun differs from what is asked; None where it can be gone on with."""
     from evinr import checkpoint
 
     about = checkpoint.read_meaning(folder)
     if about.get("sha256") != sha256:
         return f"is a fit of another recording, {about.get('source')}, or of what {command.source} was before"
-    return record.changed(folder, before, command)
+    return settings.difference(folder, command)
 
 
 def _numbers(folder: Path, command: Fit, events: int, begin: float) -> dict[str, Any]:
