@@ -114,7 +114,8 @@ def video(path: Path, batches: Iterator[np.ndarray], fps: float, done: Callable[
         # JAX warns of forks, for children that go on in Python; ffmpeg replaces the child at once.
         warnings.filterwarnings("ignore", message=r"os\.fork", category=RuntimeWarning)
         # quality 8 of 10: at 5, the default, flat regions of a reconstruction show blocks
-        writer = iio.get_writer(partial, format="FFMPEG", fps=fps, quality=8, macro_block_size=2)  # pyright: ignore[reportArgumentType]
+        quiet = {"macro_block_size": 2, "ffmpeg_log_level": "quiet"}  # what is wrong is said below, in one line
+        writer = iio.get_writer(partial, format="FFMPEG", fps=fps, quality=8, **quiet)  # pyright: ignore[reportArgumentType]
         try:
             with writer:
                 for batch in batches:

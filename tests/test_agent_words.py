@@ -42,6 +42,9 @@ def test_every_flag_is_known(name: str):
         ("--percentiles=[1, 99.5]", ["--percentiles", "1", "99.5"]),
         ("--polarity=(1, 2)", ["--polarity", "1", "2"]),
         ("--source=/a b/c=d", ["/a b/c=d"]),
+        ("--iterations=16.0", ["--iterations=16"]),
+        ("--knots=16.0", ["--knots=16"]),
+        ("--smooth=16.0", ["--smooth=16.0"]),
     ],
 )
 def test_groups_pairs_and_the_source(sent: str, said: list[str]):

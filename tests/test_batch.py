@@ -7,7 +7,6 @@ import os
 import shutil
 import signal
 import threading
-import time
 from collections.abc import Iterator
 from operator import attrgetter
 from pathlib import Path
@@ -15,10 +14,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tyro
+from compilations import compilations
 
 from converters import ReadOptions
 from evinr import heads
 from evinr.cli import batch, batch_table
+from evinr.cli.batch_list import Entry
 from evinr.cli.commands import Fit, Scoring
 from evinr.cli.many_commands import BATCH_PRESETS, Batch
 from evinr.config import FitConfig
@@ -122,7 +123,7 @@ def test_nine_of_ten_and_again(
     before = state(out)
     text = (out / "results.csv").read_text()
 
-    monkeypatch.setattr(batch, "_worked", lambda command, console, jobs: sure(jobs))
+    monkeypatch.setattr(batch, "_worked", lambda command, console, jobs, before: sure(jobs))
 
     def sure(jobs: list[Job]) -> batch.Ends:
         assert [job.name for job in jobs] == ["broken"]
@@ -173,7 +174,8 @@ def test_stopped_and_gone_on_with_and_a_worker_killed(
         def send() -> None:
             until(lambda: (out / name).exists() and name in one.pids)
             os.kill(os.getpid() if number == signal.SIGINT else one.pids[name], number)
-            time.sleep(0.1)  # for the signal to be seen
+            if number == signal.SIGINT:
+                until(lambda: "stopping as soon as" in (out / f"logs/{name}.log").read_text())
             allowed.unlink()
 
         sender = threading.Thread(target=send)
@@ -255,7 +257,7 @@ def test_refusals(data: Path, idle: None):
 
 
 def test_other_settings_are_told_before_anything_is_done(data: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(batch, "_worked", lambda command, console, jobs: batch.Ends({}, False, None))
+    monkeypatch.setattr(batch, "_worked", lambda command, console, jobs, before: batch.Ends({}, False, None))
     batch.run(made(data), ARGV)
     other = dataclasses.replace(made(data), fit=dataclasses.replace(QUICK, smooth=2.0))
     assert "smooth was 1.25 and is now 2.0" in refusal(other)
@@ -310,6 +312,20 @@ def test_options_are_those_of_a_fit():
     one = told.one("a", "n")
     assert told.sources == ("a", "b") and (one.fit.smooth, one.fit.hidden, one.tone.gamma, one.budget) == (3, 512, 2, 2)
     assert told.scoring == Scoring(protocol="aligned")
+
+
+def test_a_dataset_grows_and_names_stay(data: Path, warm: Processes, capsys: pytest.CaptureFixture[str]):
+    """By a recording that is called like one that is there: without it each name would tell of a folder, too."""
+    for path in [data / "broken.npy", *data.glob("*/*.npy")]:
+        if path != data / "day/bar0.npy":
+            path.unlink()
+    assert batch.run(made(data), ARGV) == 0
+    (data / "more").mkdir()
+    shutil.copy(data / "day/bar0.npy", data / "more/bar0.npy")
+    assert batch.run(made(data), ARGV) == 0
+    assert "2 recordings, 1 done before, 1 to fit" in capsys.readouterr().out
+    rows = {row["name"]: row["source"] for row in table(data.parent / "out")}
+    assert rows == {"bar0": str(data / "day/bar0.npy"), "more-bar0": str(data / "more/bar0.npy")}
 
 
 # One job, in this process.
@@ -429,6 +445,24 @@ def test_scores_can_be_had_later_and_anew(job: Job, data: Path):
     assert second.about == first.about | {"scores": second.about["scores"]} == (kept(scored) or first).about
     assert (job.command.out / "run/windows/000000.npz").stat().st_mtime_ns == written
     assert kept(scored._replace(score=Scoring(protocol="evreal-2023"))) is None
+
+
+def test_programs_are_compiled_once_for_recordings_of_one_shape(job: Job, data: Path):
+    done(job)
+    other = dataclasses.replace(
+        job.command, source=str(data / "day/bar1.npy"), fit=dataclasses.replace(QUICK, smooth=3.0)
+    )
+    with compilations() as compiled:
+        assert done(job._replace(name="other", command=other)).state == "done"
+    assert compiled == []
+
+
+def test_weights_of_lpips_are_part_of_how_a_run_is_scored(data: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("EVINR_LPIPS_WEIGHTS", "lpips.safetensors")
+    one = Entry("bar0", str(data / "day/bar0.npy"))
+    scoring = batch._job(made(data, score=True), ARGV, one).score
+    assert scoring is not None and scoring.lpips == Path("lpips.safetensors")
+    assert batch._job(made(data), ARGV, one).score is None
 
 
 def test_a_whole_fit(job: Job):

@@ -54,6 +54,9 @@ def test_a_folder_that_is_a_recording_counts_as_one(data: Path, tmp_path: Path):
     assert found([str(data / "ijrr/boxes")], tmp_path / "out").entries == [Entry("boxes", str(data / "ijrr/boxes"))]
     inside = str(data / "ijrr/boxes/events.txt")
     assert found([inside], tmp_path / "out").entries == [Entry("boxes", inside)]  # text of numbers is no list
+    named = data.parent / "named.txt"
+    named.write_text("timestamp x y polarity\n0.1 3 4 1\n")
+    assert found([str(named)], tmp_path / "out").entries == [Entry("named", str(named))]
 
 
 def test_what_a_list_names_and_is_not_there_stays_in(data: Path, tmp_path: Path):

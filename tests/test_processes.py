@@ -97,8 +97,8 @@ def same(one: Path, other: Path) -> None:
         np.testing.assert_array_equal(a, b)
 
 
-def children(pid: int) -> list[int]:
-    """The processes that one has started, but for Python's keeper of shared resources."""
+def children(pid: int, states: str = "RSDTtI") -> list[int]:
+    """The processes in such states that one has started, but for Python's keeper of shared resources."""
     found = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -106,7 +106,7 @@ def children(pid: int) -> list[int]:
             words = (stat.parent / "cmdline").read_text()
         except OSError:  # it ended meanwhile
             continue
-        if int(about[1]) == pid and about[0] != "Z" and "resource_tracker" not in words:
+        if int(about[1]) == pid and about[0] in states and "resource_tracker" not in words:
             found.append(int(stat.parent.name))
     return found
 
@@ -209,6 +209,7 @@ def test_a_worker_that_ends_is_told_of_and_leaves_no_zombie(tmp_path: Path):
         for _ in range(2):
             executor.start(job(tmp_path, tmp_path))
             assert executor.wait() == [Died("run", "exit code 1")] and executor.free == 1
+            assert not children(os.getpid(), "Z")
     finally:
         executor.close()
     assert "no_such" in (tmp_path / "logs/run.log").read_text()  # its last words
@@ -231,7 +232,7 @@ def test_a_worker_killed_in_the_middle_costs_the_window_in_hand(recording: Path,
     pid = one.pids["run"]
     for _ in range(2):  # is not twice
         one.stop()
-        time.sleep(0.1)  # for the signal to be seen
+        until(lambda: "stopping as soon as" in work.log.read_text())
     allowed.unlink()
     assert one.wait() == [Result("run", "stopped")]
     assert 4 < heads.done(folder) < 9

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from dataclasses import fields, replace
+from operator import attrgetter
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from evinr.events import InputError
 from evinr.sweeping import combinations, options, plan, schema
 from evinr.tonemap import ToneMap
 
+READY = Path(__file__).parents[1] / "experiments/sweeps"
 WHOLE = "method: random\nparameters:\n  smooth: {min: 0.1, max: 2.0}\n"
 
 
@@ -68,6 +70,12 @@ parameters:
 def test_without_a_metric_and_with_one_source_or_none(source: str, tmp_path: Path):
     found = read(tmp_path, WHOLE + source)
     assert found.metric is None and found.early is None and found.sources == (("demo",) if source else ())
+
+
+@pytest.mark.parametrize("path", sorted(READY.glob("*.yaml")), ids=attrgetter("name"))
+def test_the_sweeps_that_are_there_are_plans(path: Path):
+    found = plan.read(path, Fit())
+    assert found.metric and plan.searched(found)
 
 
 def test_a_command_is_what_the_values_say():
@@ -249,6 +257,12 @@ def test_values_that_can_come_up_are_tried(parameter: str, said: str, tmp_path: 
 )
 def test_all_of_the_schema_is_known(parameter: str, tmp_path: Path):
     assert len(plan.searched(read(tmp_path, told(f"  {parameter}\n")))) == 1
+
+
+def test_a_whole_fit_cannot_end_early(tmp_path: Path):
+    early = "metric: {name: corr}\nearly_terminate: {type: hyperband, min_iter: 2}\n"
+    said = refused(tmp_path, told("  windows: {value: whole}\n  smooth: {values: [1, 2]}\n", more=early))
+    assert "a fit with windows whole has no pictures before its end" in said
 
 
 def test_values_that_exclude_each_other_are_named(tmp_path: Path):

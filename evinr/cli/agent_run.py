@@ -13,14 +13,15 @@ from evinr.cli.commands import Fit, Scoring
 def fitted(command: Fit, argv: Sequence[str], console: Console, run: str) -> int:
     """Fit, log every step, and put the scores into the summary of the run, for the sweep's metric to be among them.
 
-    Scores are those of `evinr sweep`, by the camera's frames where there are any, else by what needs none.
+    Scores are those of `evinr sweep`, by the camera's frames where there are any, else by what needs none: protocol aligned,
+    and hdr for frames of more than 8 bits.
     """
     name = command.name or f"{run_folder.name_for(command.source)}-{run}"
     console.print(f"a run of W&B's agent: {command.out / name}, logged and scored there")
     command = replace(command, name=name, wandb=False)
     folder = run_folder.choose(command)
-    rules = scoring.rules(Scoring(protocol="aligned"), source.name_of(command.source))
     given = source.read(command.source, command.read, command.fit.seed, console)
+    rules = scoring.rules(Scoring(protocol="hdr" if given.hdr else "aligned"), source.name_of(command.source))
     settings = {"config": asdict(command.fit), "read": asdict(command.read), "tone": asdict(command.tone)}
     again = shlex.join(["evinr", *argv, "--name", name, "--resume"])
     with running.session(folder, given.about | settings) as session:

@@ -5,22 +5,21 @@ With `command: [evinr, fit, ${args}]` it sends `--NAME=VALUE` for each parameter
 """
 
 import ast
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, get_args, get_origin, get_type_hints
 
-from converters import ReadOptions
 from evinr.cli.commands import Fit, Hosts
-from evinr.config import FitConfig
-from evinr.tonemap import ToneMap
+from evinr.sweeping import options
 
-GROUPS = {"fit": FitConfig, "read": ReadOptions, "tone": ToneMap, "hosts": Hosts}
+GROUPS = options.GROUPS | {"hosts": Hosts}
 """Parts of `Fit`, in which a sweep may nest its parameters."""
 
 
 def words(argv: Sequence[str]) -> list[str]:
-    """The same arguments with flags as `--flag` or `--no-flag`, pairs as two words, options out of their groups, and the
-    source in its place; those of other commands, and all that the agent does not say so, as they are."""
+    """The same arguments with flags as `--flag` or `--no-flag`, pairs as two words, 16.0 as 16 where it is a count, options
+    out of their groups, and the source in its place; those of other commands, and what no agent says so, as they are."""
     if list(argv[:1]) != ["fit"]:
         return list(argv)
     kinds = _kinds()
@@ -40,6 +39,8 @@ def _said(word: str, kinds: Mapping[str, Any]) -> Iterator[str]:
         yield value
     elif kinds.get(option) is bool and value in ("True", "False"):
         yield f"--{'' if value == 'True' else 'no-'}{option.replace('_', '-')}"
+    elif int in (kinds.get(option), *get_args(kinds.get(option))) and re.fullmatch(r"-?\d+\.0", value):
+        yield f"--{option.replace('_', '-')}={value.removesuffix('.0')}"
     elif isinstance(inside, list | tuple) and _is_pair(kinds.get(option)):
         yield from (f"--{option.replace('_', '-')}", *map(str, inside))
     else:

@@ -1,12 +1,13 @@
 """`evinr batch`: a fit for every recording of a dataset."""
 
 import json
+import os
 import shlex
 import time
 from collections import Counter, deque
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +17,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from evinr.cli import batch_list, batch_table
 from evinr.cli.many_commands import Batch
 from evinr.cli.running import stop_signals
+from evinr.events import InputError
 from evinr.executors import processes
 from evinr.executors.record import files
 from evinr.executors.work import Died, Executor, Job, Result, kept
@@ -41,11 +43,12 @@ def run(command: Batch, argv: Sequence[str]) -> int:
     """
     console = Console(highlight=False, soft_wrap=True, markup=False)
     found = batch_list.found(command.sources, command.out)
-    entries = batch_list.shard(found.entries, command.shard)
     if found.passed_over:
         some = ", ".join(map(str, found.passed_over[:20]))
         console.print(f"not taken for recordings: {some}{', ...' if len(found.passed_over) > 20 else ''}")
+    batch_list.shard(found.entries, command.shard)  # which may be none, before anything is made
     batch_table.begin(command.out, _options(command), command.overwrite)
+    entries = batch_list.shard(batch_table.named(command.out, found.entries), command.shard)
     jobs = [_job(command, argv, entry) for entry in entries]
     before = {job.name: result for job in jobs if (result := kept(job))}
     for name in before:
@@ -53,13 +56,20 @@ def run(command: Batch, argv: Sequence[str]) -> int:
     todo = [job for job in jobs if job.name not in before]
     part = f" (shard {command.shard} of {len(found.entries)})" if command.shard else ""
     console.print(f"{len(jobs)} recordings{part}, {len(before)} done before, {len(todo)} to fit")
-    ends = _worked(command, console, todo) if todo else Ends({}, False, None)
+    try:
+        ends = _worked(command, console, todo, len(before)) if todo else Ends({}, False, None)
+    except InputError:  # no workers are left
+        batch_table.write(command.out)
+        raise
     return _concluded(command, argv, console, jobs, ends._replace(results=before | ends.results))
 
 
 def _job(command: Batch, argv: Sequence[str], entry: batch_list.Entry) -> Job:
     log = command.out / batch_table.LOGS / f"{entry.name}.log"
     score = command.scoring if command.score else None
+    weights = os.environ.get("EVINR_LPIPS_WEIGHTS")
+    if score and weights and score.lpips is None and score.protocol != "hdr":
+        score = replace(score, lpips=Path(weights))  # part of what makes scores the same, also on other machines
     return Job(entry.name, command.one(entry.source, entry.name), tuple(argv), log, score)
 
 
@@ -80,14 +90,14 @@ def _executor(command: Batch, jobs: int) -> Executor:
     return rays.opened(command.address, command.jobs, jobs)
 
 
-def _worked(command: Batch, console: Console, jobs: Sequence[Job]) -> Ends:
-    """Have the jobs done, the largest first, so that none of these is waited for at the end."""
+def _worked(command: Batch, console: Console, jobs: Sequence[Job], before: int) -> Ends:
+    """Have the jobs done, the largest first, so that none of these is waited for at the end; `before` of others were."""
     sizes = {job.name: 1 + sum(status.st_size for _, status in files(job.command.source)) for job in jobs}
     waiting = deque(sorted(jobs, key=lambda job: -sizes[job.name]))
     running: dict[str, Job] = {}
     attempts: Counter[str] = Counter()
     results: dict[str, Result] = {}
-    full, begin = None, time.monotonic()
+    full, left, begin = None, "", time.monotonic()
     with (
         closing(_executor(command, len(jobs))) as executor,
         stop_signals(console, executor.stop) as stop,
@@ -101,7 +111,7 @@ def _worked(command: Batch, console: Console, jobs: Sequence[Job]) -> Ends:
                 running[job.name] = job
                 attempts[job.name] += 1
                 executor.start(job)
-            bar.update(task, description=told(results, running, len(jobs)))
+            bar.update(task, description=told(results, running, before, len(jobs)) + left)
             if stop:
                 executor.stop()
             for news in executor.wait() if running or not stop else ():
@@ -156,12 +166,13 @@ def remaining(seconds: float, done: int, all: int) -> str:
     return f"; {left:.0f} s left"
 
 
-def told(results: dict[str, Result], running: dict[str, Job], of: int) -> str:
-    """The state of a batch in one line."""
+def told(results: dict[str, Result], running: dict[str, Job], before: int, of: int) -> str:
+    """The state of a batch in one line: what is done now and `before`, of so many and these."""
     failures = sum(result.state == "failed" for result in results.values())
+    done = before + sum(result.state in ("done", "kept") for result in results.values())
     names = ", ".join(list(running)[:3]) + ", ..." * (len(running) > 3)
     failed = f", {failures} FAILED" if failures else ""
-    return f"{len(results) - failures} of {of} done{failed}, {len(running)} running: {names}"
+    return f"{done} of {before + of} done{failed}, {len(running)} running: {names}"
 
 
 def _said(result: Result) -> str:

@@ -122,12 +122,12 @@ def _meant(word: str, out: Path, passed_over: list[Path]) -> list[str]:
 
 
 def _is_list(path: Path) -> bool:
-    """Whether it is text whose first line that says something is not of numbers only, as events are."""
+    """Whether it is text that does not begin, behind a line of names perhaps, with rows of numbers, as events do."""
     if path.suffix.lower() != ".txt" or not path.is_file():
         return False
     with path.open(errors="replace") as file:
-        head = _telling(file.read(4096).splitlines())
-    return not head or not re.fullmatch(r"[-+0-9.eE,;\s]+", head[0][1])
+        head = _telling(file.read(4096).splitlines())[:2]
+    return not any(re.fullmatch(r"[-+0-9.eE]+([,;\s]+[-+0-9.eE]+){2,}", line) for _, line in head)
 
 
 def _lines(path: Path) -> list[str]:

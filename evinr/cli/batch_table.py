@@ -2,7 +2,8 @@
 
 import csv
 import json
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
@@ -10,13 +11,14 @@ from typing import Any
 
 from filelock import FileLock
 
+from evinr.cli.batch_list import Entry
 from evinr.events import InputError
 from evinr.executors import record
 from evinr.files import parents, whole, write_json
 from evinr.scores import METRICS
 
 MARK, LOGS, LOCK = "batch.json", "logs", ".lock"
-NUMBERS = ("events", "seconds_of_recording", "width", "height", "windows", "loss", "seconds", "peak_mb")
+NUMBERS = ("events", "seconds_of_recording", "width", "height", "windows", "loss", "seconds", "peak_mb", "evinr")
 """Columns of the table, before the scores."""
 
 
@@ -32,14 +34,33 @@ def begin(out: Path, options: Mapping[str, Any], overwrite: bool) -> None:
     with parents(out / MARK), _alone(out):
         before = _before(out / MARK)
         for name, value in options.items():
-            if before is not None and not overwrite and (old := before.get(name)) != value:
+            if before and not overwrite and (old := before["options"].get(name)) != value:
                 raise InputError(
                     f"{out}: {name} was {old} and is now {value}; give the same options, pass another --out, or replace its"
                     " runs with --overwrite"
                 )
-        if before != options:
-            write_json(out / MARK, {"evinr": version("evinr"), "options": options})
+        if not before or before["options"] != options:
+            write_json(out / MARK, {"names": {}} | before | {"evinr": version("evinr"), "options": options})
         (out / LOGS).mkdir(exist_ok=True)
+
+
+def named(out: Path, entries: Sequence[Entry]) -> list[Entry]:
+    """The same, under the names that they have had: a dataset may grow by recordings that are called like others."""
+    with _alone(out):
+        mark = _before(out / MARK)
+        paths = [os.path.abspath(entry.source) for entry in entries]
+        names = {path: name for path, name in mark["names"].items() if path in paths or os.path.lexists(path)}
+        taken = {name.casefold() for name in names.values()}
+        for path, entry in zip(paths, entries, strict=True):
+            if path not in names:
+                name = entry.name
+                while name.casefold() in taken:
+                    name += "_"
+                names[path] = name
+                taken.add(name.casefold())
+        if names != mark["names"]:
+            write_json(out / MARK, mark | {"names": names})
+    return [entry._replace(name=names[path]) for path, entry in zip(paths, entries, strict=True)]
 
 
 def failed(out: Path, name: str, source: str, error: str) -> None:
@@ -92,11 +113,12 @@ def _failure(out: Path, name: str) -> Path:
     return out / LOGS / f"{name}.failed"
 
 
-def _before(mark: Path) -> dict[str, Any] | None:
+def _before(mark: Path) -> dict[str, Any]:
     try:
-        return dict(json.loads(mark.read_text())["options"])
+        before = json.loads(mark.read_text())
+        return before | {"options": dict(before["options"]), "names": dict(before["names"])}
     except FileNotFoundError:
-        return None
+        return {}
     except (ValueError, TypeError, KeyError) as error:
         raise InputError(
             f"{mark}: cannot be understood ({error}); it is damaged: remove it, or pass another --out"

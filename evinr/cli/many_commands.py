@@ -29,8 +29,8 @@ class Sweep:
     """Runs in all, those that are there included; a grid ends when it is through."""
     local: bool = False
     """Search here, with W&B's own engine, also where there is a W&B login."""
-    project: str = "evinr"
-    """W&B project of the runs."""
+    project: str | None = None
+    """W&B project of the runs; unset, the file's `project`, else evinr."""
     scoring: Scoring = field(default_factory=lambda: Scoring(protocol="aligned"))
 
     def __post_init__(self) -> None:

@@ -1,6 +1,6 @@
 """`evinr sweep`: which sweep, which recordings, which road; and what came of it."""
 
-import re
+import os
 import shlex
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from evinr.cli import sweep_begun
+from evinr.cli import batch_list, sweep_begun
 from evinr.cli.commands import PRESETS
 from evinr.cli.many_commands import Sweep
 from evinr.cli.sweep_table import Shown, board
@@ -48,7 +48,7 @@ def run(command: Sweep, argv: Sequence[str]) -> int:
         "sweep": plan.config,
         "recordings": {recording.source: recording.given.about["sha256"] for recording in recordings},
         "scoring": {name: value and str(value) for name, value in asdict(command.scoring).items()},
-        "project": command.project,
+        "project": command.project or plan.config.get("project", "evinr"),
     }
     with parents(out / sweep_begun.MARK), sweep_begun.held(out):
         mark = sweep_begun.marked(out, about)
@@ -83,10 +83,8 @@ def _recordings(
         if "value" in told and (option.group == "read" or option.name == "seed"):
             fixed[option.name] = told["value"]
     fit = options.command(fixed, PRESETS["default"])
-    names = [re.sub(r"[][*?]", "_", source.name_of(one)) for one in sources]
-    names = [f"{name}-{names[:at].count(name) + 1}" if names.count(name) > 1 else name for at, name in enumerate(names)]
     found = []
-    for one, name in zip(sources, names if len(sources) > 1 else [""], strict=True):
+    for one, name in zip(sources, batch_list.names(sources) if len(sources) > 1 else [""], strict=True):
         given = source.read(one, fit.read, fit.fit.seed, console)
         rules = scoring.rules(command.scoring, source.name_of(one))
         found.append(sweep_run.Recording(one, name, given, rules))
@@ -108,14 +106,14 @@ def _searched(command: Sweep, sweeping: "Sweeping", mark: dict[str, Any], consol
             if online:
                 sweep_online.run(sweeping, online, count, told)
             else:
-                sweep_local.run(sweeping, count, command.project, told)
+                sweep_local.run(sweeping, count, mark["project"], told)
     except (Interrupted, KeyboardInterrupt):
         console.print(f"stopped; what is fitted is kept; to go on: {sweeping.again}")
         return 130
     sweep_told.tell(sweeping, shown, console)
     if not online and any((out / "wandb").glob("offline-run-*")):
         console.print(f"upload   wandb sync {shlex.quote(str(out / 'wandb'))}/offline-run-*")
-    return 0
+    return 0 if any(row.metric is not None for row in results.read(sweeping.results)) else 1
 
 
 def _online(command: Sweep, sweeping: "Sweeping", mark: dict[str, Any], console: Console) -> str | None:
@@ -130,7 +128,7 @@ def _online(command: Sweep, sweeping: "Sweeping", mark: dict[str, Any], console:
     else:
         against = sweep_online.reason_against()
     if against is None and begun is None:
-        created = sweep_online.created(sweeping.plan.config, command.project)
+        created = sweep_online.created(sweeping.plan.config, mark["project"])
         if isinstance(created, str):
             against = created
         else:
@@ -143,5 +141,6 @@ def _online(command: Sweep, sweeping: "Sweeping", mark: dict[str, Any], console:
         return begun
     if begun is not None and not command.local:
         raise InputError(f"{out}: is a sweep on W&B, {begun}, and {against}; mend that, or go on here with --local")
-    console.print(f"local sweep ({against}): W&B's engine searches here, runs are logged for a later `wandb sync`")
+    logged = "" if os.environ.get("WANDB_MODE") == "disabled" else ", runs are logged for a later `wandb sync`"
+    console.print(f"local sweep ({against}): W&B's engine searches here{logged}")
     return None

@@ -44,14 +44,13 @@ def created(config: dict[str, Any], project: str) -> Online | str:
     """A new sweep, or why the server will not have it."""
     import wandb
 
-    said = StringIO()
+    said, entity = StringIO(), config.get("entity") or os.environ.get("WANDB_ENTITY")
     try:
         with redirect_stdout(said):
-            id = wandb.sweep(config, project=project)
+            id = wandb.sweep(config, entity=entity, project=project)
     except Exception as error:  # wandb's errors have no common base
         return _first_line(error)
     url = next((line.split(": ", 1)[1] for line in said.getvalue().splitlines() if line.startswith("Sweep URL")), None)
-    entity = os.environ.get("WANDB_ENTITY")
     return Online("/".join([*([entity] if entity else []), project, id]), url)
 
 

@@ -51,6 +51,8 @@ def words(values: Mapping[str, Any]) -> list[str]:
     said = []
     for name, value in options.flat(values).items():
         option = name.replace("_", "-")
+        if value is not None and options.options()[name].whole:  # W&B's engine also says 16.0
+            value = int(value)
         if isinstance(value, bool):
             said.append(f"--{option}" if value else f"--no-{option}")
         elif name != "source" and value is not None:

@@ -13,6 +13,7 @@ from contextlib import nullcontext, suppress
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
@@ -56,7 +57,7 @@ class Result(NamedTuple):
     """One line; of a failure, or of a want of space."""
     about: dict[str, Any] = {}
     """Of what is done or kept: source, events, seconds_of_recording, width, height, windows, loss, seconds (of the attempt
-    that finished it), peak_mb (of its process meanwhile), and scores, a mapping."""
+    that finished it), peak_mb (of its process meanwhile), evinr (its version), and scores, a mapping."""
     again: bool = False
     """Whether another attempt may end better. Not where the user must mend something."""
 
@@ -242,6 +243,7 @@ def _numbers(folder: Path, command: Fit, events: int, begin: float) -> dict[str,
         "loss": sum(row["total"] * row.get("windows", 1) for row in last) / windows,
         "seconds": round(time.monotonic() - begin, 3),
         "peak_mb": round(peak_mb()),
+        "evinr": version("evinr"),
     }
 
 

@@ -68,6 +68,9 @@ def _plan(config: Any, name: str, defaults: Fit) -> Plan:
         config["metric"]["goal"] = goal
     told = dict(combinations.definitions(config["parameters"]))
     combinations.require(told, config["method"], defaults)
+    cut = next((of.get("value") for keys, of in told.items() if keys[-1] == "windows"), None)
+    if "early_terminate" in config and cut == "whole":
+        raise Fault(("early_terminate",), "a fit with windows whole has no pictures before its end; leave it out")
     if not any(map(combinations.varies, told.values())):
         raise Fault(("parameters",), "nothing varies: give an option `values`, or `min` and `max`")
     given = next((of["value"] for keys, of in told.items() if keys[-1] == "source"), ())
