@@ -29,8 +29,9 @@ from evinr.cli.commands import PRESETS, Fit, Scoring
 from evinr.cli.many_commands import Sweep
 from evinr.cli.sweep_table import Shown, line, time_left
 from evinr.events import InputError
-from evinr.sweeping import results
+from evinr.sweeping import engine, results
 from evinr.sweeping.options import command as fit_of
+from evinr.sweeping.plan import Plan
 from evinr.sweeping.results import Row
 
 TINY = """
@@ -245,6 +246,23 @@ def test_failed_runs_are_rows_and_three_at_once_end_the_sweep() -> None:
     with pytest.raises(InputError, match="all of the first 3 runs failed, the last one so: .*diverged"):
         swept(text, out=Path("other"))
     assert len(results.read(Path("other/results.jsonl"))) == 3
+
+
+def test_a_signal_between_two_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """As a cluster sends it: what is done stays, and how to go on is said. And a grid says how many runs it has."""
+    suggest = engine.suggest
+
+    def told(plan: Plan, rows: list[Row], seed: int) -> dict[str, Any] | None:
+        if rows:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return suggest(plan, rows, seed)
+
+    monkeypatch.setattr(engine, "suggest", told)
+    asked = Sweep(file=written(GRID), sources=("demo",), out=Path("out"))
+    assert sweep.run(asked, ["sweep", "tiny.yaml"]) == 130
+    said = capsys.readouterr().out
+    assert "run 0 finished, 1 of 2" in said and said.endswith("to go on: evinr sweep tiny.yaml\n")
+    assert len(results.read(Path("out/results.jsonl"))) == 1
 
 
 def test_what_is_in_a_runs_place_and_cannot_be_gone_on_with_is_made_anew() -> None:

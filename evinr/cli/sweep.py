@@ -95,14 +95,17 @@ def _recordings(
 def _searched(command: Sweep, sweeping: "Sweeping", mark: dict[str, Any], console: Console) -> int:
     """Take one of the roads to its end, and say what is there then."""
     from evinr.cli import sweep_local, sweep_online, sweep_told
+    from evinr.cli.running import interrupts
     from evinr.cli.sweep_run import Interrupted
 
     plan, out = sweeping.plan, sweeping.out
     online = _online(command, sweeping, mark, console)
     count = min(command.count, plan.config.get("run_cap", command.count))
+    if plan.method == "grid":
+        count = min(count, combinations.size(dict(combinations.definitions(plan.config["parameters"]))))
     shown = Shown(sweeping.metric, plan.goal, list(plans.searched(plan)), count)
     try:
-        with board(console, shown, results.read(sweeping.results)) as told:
+        with interrupts([]), board(console, shown, results.read(sweeping.results)) as told:
             if online:
                 sweep_online.run(sweeping, online, count, told)
             else:

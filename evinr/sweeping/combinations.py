@@ -51,6 +51,11 @@ def varies(told: Mapping[str, Any]) -> bool:
     return "value" not in told and len(told.get("values", "ab")) > 1
 
 
+def size(told: Definitions) -> int:
+    """How many there are in a grid."""
+    return math.prod(len(_values(keys, of, "grid")) for keys, of in told.items())
+
+
 def require(told: Definitions, method: str, defaults: Fit) -> None:
     """Raise Fault where a parameter is no option, or one of its values does not suit the option or the others."""
     names = {}
