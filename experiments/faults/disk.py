@@ -65,7 +65,8 @@ def filled(target: Target, given: Given, scratch: Path, disk: Path, places: int)
     target.prepare(given, out)
     begin = shutil.disk_usage(disk).used
     life = live(target.words(given, out, chance), Place(scratch, out), save_every=target.save_every)
-    written = max(shutil.disk_usage(disk).used - begin, PAGE)
+    own = sum(path.stat().st_blocks * 512 for path in out.rglob("*"))  # what it replaces may have been larger
+    written = max(shutil.disk_usage(disk).used - begin, own)
     wrong += [f"with space: {life.errors}"] if life.code else []
     for number in range(places):
         shutil.rmtree(out)

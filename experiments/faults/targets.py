@@ -155,9 +155,7 @@ parameters:
 
 
 def _sweep(given: Given, out: Path, _: random.Random) -> list[str]:
-    file = out / "faults.yaml"
-    file.write_text(SWEEP.replace("HEIGHT", str(HEIGHT)).replace("WIDTH", str(WIDTH)))
-    return ["sweep", str(file), str(given.recording), "--out", str(out / "made"), "--count", "4", "--local"]
+    return ["sweep", str(out / "faults.yaml"), str(given.recording), "--out", str(out / "made"), "--count", "4", "--local"]
 
 
 def windows(out: Path) -> float:
@@ -246,10 +244,14 @@ def targets() -> dict[str, Target]:
         "convert-worker": Target(partial(_convert, ("--jobs", "2")), _half_converted, victim="worker"),
         "batch": Target(_batch, _half_of_many, done=_fits),
         "batch-worker": Target(_batch, _half_of_many, victim="worker"),
-        "sweep": Target(_sweep, _half_of_many, done=_fits),
+        "sweep": Target(_sweep, _half_of_many, _with_plan, done=_fits),
         "reconvert": Target(_reconvert, _half_replaced, _with_conversion),
         "render": Target(_render, _half_replaced, _with_pictures),
     }
+
+
+def _with_plan(given: Given, out: Path) -> None:
+    (out / "faults.yaml").write_text(SWEEP.replace("HEIGHT", str(HEIGHT)).replace("WIDTH", str(WIDTH)))
 
 
 def _with_earlier(given: Given, out: Path) -> None:
