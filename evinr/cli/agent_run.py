@@ -2,11 +2,11 @@
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 from rich.console import Console
 
-from evinr.cli import fit, run_folder, running, scored, scoring, source
+from evinr.cli import fit, run_folder, running, scored, scoring, settings, source
 from evinr.cli.commands import Fit, Scoring
 
 
@@ -22,9 +22,8 @@ def fitted(command: Fit, argv: Sequence[str], console: Console, run: str) -> int
     folder = run_folder.choose(command)
     given = source.read(command.source, command.read, command.fit.seed, console)
     rules = scoring.rules(Scoring(protocol="hdr" if given.hdr else "aligned"), source.name_of(command.source))
-    settings = {"config": asdict(command.fit), "read": asdict(command.read), "tone": asdict(command.tone)}
     again = shlex.join(["evinr", *argv, "--name", name, "--resume"])
-    with running.session(folder, given.about | settings) as session:
+    with running.session(folder, given.about | settings.of(command)) as session:
         code = fit.fitted(command, again, console, folder, given, running.logged(session))
         if code == 0:
             scores = scored.means(folder, given, rules)

@@ -36,7 +36,7 @@ def fitted(
         raise InputError(f"{command.source}: {error}") from None
     source.tell(console, given, events, span, intervals)
     empty = Reconstruction({}, command.fit, events.height, events.width, span)
-    about = checkpoint.meaning(empty) | settings.settings(command) | given.about
+    about = checkpoint.meaning(empty) | settings.of(command) | given.about
     start = None
     if command.resume:
         run_folder.require_same(folder, command, given.about["sha256"])

@@ -50,7 +50,7 @@ def fitted(command: Fit, again: str, console: Console, folder: Path, given: Pass
     tell(console, given)
     span = Span(0.0, 0.0) if given.known is None else given.known.span
     empty = Reconstruction({}, command.fit, given.height, given.width, span)
-    about = checkpoint.meaning(empty) | settings.settings(command) | given.about
+    about = checkpoint.meaning(empty) | settings.of(command) | given.about
     if command.resume:
         run_folder.require_same(folder, command, given.about["sha256"])
         if run_folder.finished(folder):

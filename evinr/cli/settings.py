@@ -8,7 +8,7 @@ from typing import Any
 from evinr.cli.commands import Fit
 
 
-def settings(command: Fit) -> dict[str, dict[str, Any]]:
+def of(command: Fit) -> dict[str, dict[str, Any]]:
     """In parts, as `config.json` has them; `pace` is how long a fit may take, and what is shown of it."""
     pace = {name: getattr(command, name) for name in ("budget", "window_budget", "frames", "fps")}
     parts = {"config": asdict(command.fit), "read": asdict(command.read), "tone": asdict(command.tone), "pace": pace}
@@ -18,7 +18,7 @@ def settings(command: Fit) -> dict[str, dict[str, Any]]:
 def difference(folder: Path, command: Fit, *, pace: bool = True) -> str | None:
     """The first setting that a run was begun with otherwise, for people; None where the same are asked for."""
     before = plain(folder / "config.json")
-    for part, now in settings(command).items():
+    for part, now in of(command).items():
         for name, value in now.items() if pace or part != "pace" else ():
             if (old := before.get(part, {}).get(name)) != value:
                 return f"{name} was {old} and is now {value}"

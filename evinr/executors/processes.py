@@ -86,7 +86,7 @@ class Processes:
 
     @property
     def pids(self) -> dict[str, int]:
-        """The process of every job in hand."""
+        """The process of every job in hand, for tests and tools."""
         return {worker.job.name: worker.process.pid or 0 for worker in self._workers if worker.job is not None}
 
     def start(self, job: Job) -> None:

@@ -104,7 +104,7 @@ class Workers:
 
     @property
     def pids(self) -> dict[str, int]:
-        """The process of every job in hand, on its node."""
+        """The process of every job in hand, on its node; for tests and tools."""
         return {job.name: hand.known.process for hand, job in self._busy.values() if hand.known}
 
     def start(self, job: Job) -> None:
