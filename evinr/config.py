@@ -60,8 +60,9 @@ class FitConfig:
     """Steps in which a window is revised when the one behind it is known."""
     ridge: float = 3e-5
     """Weight of the squared level of every pixel at every knot, without which what no event tells is left to chance."""
-    outlier: float = 2.0
-    """Event residual beyond which the squared error turns linear (pseudo-Huber), so that hot pixels weigh little; 0: never."""
+    outlier: float | None = None
+    """Event residual beyond which the squared error turns linear (pseudo-Huber), so that hot pixels weigh little; 0: never.
+    Unset: 1 in windows, 2 with `whole`."""
 
     # The network.
     hidden: int = 128
@@ -118,7 +119,8 @@ class FitConfig:
             if not 0 < getattr(self, name) < float("inf"):
                 raise ValueError(f"{name} is {getattr(self, name)}, and must be above 0 and finite")
         for name in never_negative:
-            if not 0 <= getattr(self, name) < float("inf"):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value < float("inf"):
                 raise ValueError(f"{name} is {getattr(self, name)}, and must be 0 or more and finite")
         if self.knots is not None and self.knots < 2:
             raise ValueError(f"knots is {self.knots}: a fit needs two intervals or more")

@@ -50,4 +50,6 @@ class Goal:
 def goal(config: FitConfig) -> Goal:
     """Of a configuration."""
     same = {field.name: getattr(config, field.name) for field in fields(Goal) if field.name != "robust"}
-    return Goal(robust=config.outlier > 0, **same)
+    if config.outlier is None:
+        same["outlier"] = 2.0 if config.windows == "whole" else 1.0
+    return Goal(robust=same["outlier"] > 0, **same)

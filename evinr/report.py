@@ -1,18 +1,17 @@
 """What people look at: the contact sheet, the loss curve, the video."""
 
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-import imageio.v2 as iio
 import numpy as np
 from jaxtyping import Float, UInt8
 from matplotlib.figure import Figure
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from evinr.encoder import encoder
 from evinr.events import Events
 from evinr.files import whole
 
@@ -110,28 +109,16 @@ def video(path: Path, batches: Iterator[np.ndarray], fps: float, done: Callable[
 
     H.264 wants even sides: an odd one is repeated once, rather than resized as imageio would.
     """
-    with whole(path) as partial, warnings.catch_warnings():
-        # JAX warns of forks, for children that go on in Python; ffmpeg replaces the child at once.
-        warnings.filterwarnings("ignore", message=r"os\.fork", category=RuntimeWarning)
-        # quality 8 of 10: at 5, the default, flat regions of a reconstruction show blocks
-        quiet = {"macro_block_size": 2, "ffmpeg_log_level": "quiet"}  # what is wrong is said below, in one line
-        writer = iio.get_writer(partial, format="FFMPEG", fps=fps, quality=8, **quiet)  # pyright: ignore[reportArgumentType]
+    with whole(path) as partial, ExitStack() as opened:
         try:
-            with writer:
-                for batch in batches:
-                    odd = [(0, 0), (0, batch.shape[1] % 2), (0, batch.shape[2] % 2)] + [(0, 0)] * (batch.ndim - 3)
-                    for picture in bytes_of(np.pad(batch, odd, mode="edge")):
-                        writer.append_data(picture)  # pyright: ignore[reportAttributeAccessIssue]
-                    done(len(batch))
-            _require_video(partial)
+            stream = None
+            for batch in batches:
+                odd = [(0, 0), (0, batch.shape[1] % 2), (0, batch.shape[2] % 2)] + [(0, 0)] * (batch.ndim - 3)
+                frames = bytes_of(np.pad(batch, odd, mode="edge"))
+                if stream is None:
+                    stream = opened.enter_context(encoder(partial, *frames.shape[1:3], frames.ndim == 4, fps))
+                stream.write(frames.tobytes())
+                done(len(batch))
+            opened.close()
         except OSError:
             raise OSError(f"{path}: the video could not be written whole") from None
-
-
-def _require_video(path: Path) -> None:
-    """imageio does not look at how ffmpeg ended; a video that was cut short has no index, and cannot be opened."""
-    try:
-        with iio.get_reader(path, format="FFMPEG") as reader:  # pyright: ignore[reportArgumentType]
-            reader.get_meta_data()  # pyright: ignore[reportAttributeAccessIssue]
-    except (RuntimeError, IndexError, StopIteration):
-        raise OSError("no index") from None

@@ -112,7 +112,7 @@ def test_nine_of_ten_and_again(
     out = data.parent / "out"
     assert batch.run(made(data), ARGV) == 1
     said = capsys.readouterr().out
-    assert "10 recordings, 0 done before, 10 to fit" in said and "9 of 10 recordings are fitted" in said
+    assert "10 recordings, 0 done before, 10 to do" in said and "9 of 10 recordings are fitted" in said
     last = said.splitlines()[-1]
     assert last.startswith(f"failed: broken ({data / 'broken.npy'}): broken.npy: ") and "\x1b" not in said
     rows = table(out)
@@ -130,7 +130,7 @@ def test_nine_of_ten_and_again(
         return batch.Ends({"broken": Result("broken", "failed", "it is broken")}, False, None)
 
     assert batch.run(made(data), ARGV) == 1
-    assert "10 recordings, 9 done before, 1 to fit" in capsys.readouterr().out
+    assert "10 recordings, 9 done before, 1 to do" in capsys.readouterr().out
     assert state(out) == before and (out / "results.csv").read_text() == text
     shutil.copy(data / "day/bar0.npy", data / "broken.npy")
     np.save(data / "broken.npy", np.load(data / "broken.npy") + [0, 1, 0, 0])
@@ -323,7 +323,7 @@ def test_a_dataset_grows_and_names_stay(data: Path, warm: Processes, capsys: pyt
     (data / "more").mkdir()
     shutil.copy(data / "day/bar0.npy", data / "more/bar0.npy")
     assert batch.run(made(data), ARGV) == 0
-    assert "2 recordings, 1 done before, 1 to fit" in capsys.readouterr().out
+    assert "2 recordings, 1 done before, 1 to do" in capsys.readouterr().out
     rows = {row["name"]: row["source"] for row in table(data.parent / "out")}
     assert rows == {"bar0": str(data / "day/bar0.npy"), "more-bar0": str(data / "more/bar0.npy")}
 
@@ -455,6 +455,17 @@ def test_programs_are_compiled_once_for_recordings_of_one_shape(job: Job, data: 
     with compilations() as compiled:
         assert done(job._replace(name="other", command=other)).state == "done"
     assert compiled == []
+
+
+def test_what_cannot_be_scored_is_fitted_all_the_same(job: Job, monkeypatch: pytest.MonkeyPatch):
+    def refusing(*_: object) -> None:
+        raise InputError("none of the 3 frames is in the cut; pass --whole")
+
+    monkeypatch.setattr("evinr.cli.scored.means", refusing)
+    result = done(job._replace(score=Scoring(protocol="aligned")))
+    assert result.state == "done" and "scores" not in result.about
+    (row,) = batch_table.write(job.command.out)
+    assert (row["state"], row["protocol"]) == ("done", "aligned") and "pass --whole" in row["error"]
 
 
 def test_weights_of_lpips_are_part_of_how_a_run_is_scored(data: Path, monkeypatch: pytest.MonkeyPatch):

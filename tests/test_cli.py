@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import resource
 import shlex
 import shutil
 import signal
@@ -224,23 +225,20 @@ def test_a_full_disk_leaves_nothing_behind(
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_a_video_that_was_cut_short_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """ffmpeg that meets a full disk leaves a file, and imageio says nothing."""
-    frames = np.zeros((2, 16, 16))
-
-    class Cut:
-        def __enter__(self) -> "Cut":
-            return self
-
-        def __exit__(self, *_: object) -> None:
-            (tmp_path / ".partial-v.mp4").write_bytes(b"no index")
-
-        def append_data(self, _: object) -> None: ...
-
-    monkeypatch.setattr(report.iio, "get_writer", lambda *_, **__: Cut())
-    with pytest.raises(OSError, match="v.mp4: the video could not be written whole"):
-        report.video(tmp_path / "v.mp4", iter([frames]), 30.0, lambda _: None)
-    assert not list(tmp_path.iterdir())
+def test_a_video_that_was_cut_short_is_noticed(tmp_path: Path):
+    """By how ffmpeg ended: a file may be there, with all of its frames in the index, and lack what they are made of."""
+    frames = np.random.default_rng(0).random((8, 64, 64))
+    report.video(tmp_path / "v.mp4", iter([frames]), 30.0, lambda _: None)
+    size, limits = (tmp_path / "v.mp4").stat().st_size, resource.getrlimit(resource.RLIMIT_FSIZE)
+    for part in (0, size // 2, size - 1):
+        (tmp_path / "v.mp4").unlink(missing_ok=True)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (part, limits[1]))
+        try:
+            with pytest.raises(OSError, match="v.mp4: the video could not be written whole"):
+                report.video(tmp_path / "v.mp4", iter([frames]), 30.0, lambda _: None)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        assert not list(tmp_path.iterdir())
 
 
 def test_overwrite_takes_runs_only(recording: Path, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -55,7 +55,7 @@ def run(command: Batch, argv: Sequence[str]) -> int:
         batch_table.succeeded(command.out, name)
     todo = [job for job in jobs if job.name not in before]
     part = f" (shard {command.shard} of {len(found.entries)})" if command.shard else ""
-    console.print(f"{len(jobs)} recordings{part}, {len(before)} done before, {len(todo)} to fit")
+    console.print(f"{len(jobs)} recordings{part}, {len(before)} done before, {len(todo)} to do")
     try:
         ends = _worked(command, console, todo, len(before)) if todo else Ends({}, False, None)
     except InputError:  # no workers are left
@@ -125,7 +125,11 @@ def _worked(command: Batch, console: Console, jobs: Sequence[Job], before: int) 
                 _record(command.out, job, result)
                 full = result.error if result.state == "stopped" and result.error else full
                 bar.advance(task, sizes[job.name])
-                left = remaining(time.monotonic() - begin, sum(map(sizes.__getitem__, results)), sum(sizes.values()))
+                left = (
+                    ""
+                    if stop
+                    else remaining(time.monotonic() - begin, sum(map(sizes.__getitem__, results)), sum(sizes.values()))
+                )
                 bar.console.print(f"[{len(results)}/{len(jobs)}] {job.name}: {_said(result)}{left}")
     return Ends(results, bool(stop), full)
 
@@ -179,8 +183,11 @@ def _said(result: Result) -> str:
     if result.state in ("failed", "stopped"):
         return ("FAILED" if result.state == "failed" else "stopped") + (f": {result.error}" if result.error else "")
     scores = result.about.get("scores", {})
+    unscored = [f"not scored: {result.about['unscored']}"] if "unscored" in result.about else []
     shown = [f"{name} {scores[name]:.3f}" for name in ("corr", "ssim", "replay") if name in scores]
-    return ", ".join([result.state, f"{result.about['seconds']:.1f} s", f"loss {result.about['loss']:.4f}", *shown])
+    return ", ".join(
+        [result.state, f"{result.about['seconds']:.1f} s", f"loss {result.about['loss']:.4f}", *shown, *unscored]
+    )
 
 
 def _concluded(command: Batch, argv: Sequence[str], console: Console, jobs: Sequence[Job], ends: Ends) -> int:

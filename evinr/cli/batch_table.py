@@ -18,7 +18,18 @@ from evinr.files import parents, whole, write_json
 from evinr.scores import METRICS
 
 MARK, LOGS, LOCK = "batch.json", "logs", ".lock"
-NUMBERS = ("events", "seconds_of_recording", "width", "height", "windows", "loss", "seconds", "peak_mb", "evinr")
+NUMBERS = (
+    "events",
+    "seconds_of_recording",
+    "width",
+    "height",
+    "windows",
+    "loss",
+    "seconds",
+    "peak_mb",
+    "evinr",
+    "protocol",
+)
 """Columns of the table, before the scores."""
 
 
@@ -104,7 +115,8 @@ def gathered(out: Path) -> Iterator[dict[str, Any]]:
     for path in sorted(out.glob(f"[!.]*/{record.RESULT}")):  # a killed process may leave .replaced-NAME
         found = record.read(path.parent)
         if found is not None and path.parent.name not in failures:
-            yield {"name": path.parent.name, "state": "done", "scores": {}, "error": None} | found.about
+            error = found.about.get("unscored")
+            yield {"name": path.parent.name, "state": "done", "scores": {}, "error": error} | found.about
     for name, told in failures.items():
         yield {"name": name, "state": "failed", "scores": {}} | told
 

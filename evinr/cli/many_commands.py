@@ -62,7 +62,7 @@ class Batch:
     preset: Literal["default", "paper"] = "default"
     """Defaults of the options below: ours, or those of the original EvINR."""
     budget: Seconds | None = None
-    """This and the next five: as for `evinr fit`, for every recording."""
+    """This and the next four: as for `evinr fit`, for every recording."""
     window_budget: Seconds | None = None
     """As for `evinr fit`."""
     wandb: bool = False

@@ -26,27 +26,38 @@ def unwatched(row: dict[str, Any]) -> None:
     """For a fit that nobody follows."""
 
 
+class _Notes:
+    """A handler that notes a first signal; a second one raises KeyboardInterrupt."""
+
+    def __init__(self, console: Console, then: Callable[[], object]) -> None:
+        self.seen: list[int] = []
+        self._console, self._then = console, then
+
+    def __call__(self, number: int, _: object) -> None:
+        if self.seen:
+            raise KeyboardInterrupt
+        self.seen.append(number)
+        self._console.print("stopping as soon as this is saved; once more to stop at once")
+        self._then()
+
+
 @contextmanager
 def stop_signals(console: Console, then: Callable[[], object] = bool) -> Iterator[list[int]]:
     """Ctrl-C and SIGTERM, seen between chunks: raised inside one they would lose the state that it took over.
 
-    `then` is called at once: to end what waits. Outside the main thread, where W&B's agent runs a fit, none are seen.
+    `then` is called at once: to end what waits. Inside another of these, as a fit of a sweep is, they are seen by both.
+    Outside the main thread, where W&B's agent runs a fit, none are seen.
     """
-    seen: list[int] = []
     if threading.current_thread() is not threading.main_thread():
-        yield seen
+        yield []
         return
-
-    def note(number: int, _: object) -> None:
-        if seen:
-            raise KeyboardInterrupt
-        seen.append(number)
-        console.print("stopping as soon as this is saved; once more to stop at once")
-        then()
-
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    if isinstance(outer := signal.getsignal(signal.SIGINT), _Notes):
+        yield outer.seen
+        return
+    notes = _Notes(console, then)
+    before = {number: signal.signal(number, notes) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield seen
+        yield notes.seen
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -95,7 +95,7 @@ def _recordings(
 def _searched(command: Sweep, sweeping: "Sweeping", mark: dict[str, Any], console: Console) -> int:
     """Take one of the roads to its end, and say what is there then."""
     from evinr.cli import sweep_local, sweep_online, sweep_told
-    from evinr.cli.running import interrupts
+    from evinr.cli.running import stop_signals
     from evinr.cli.sweep_run import Interrupted
 
     plan, out = sweeping.plan, sweeping.out
@@ -105,11 +105,11 @@ def _searched(command: Sweep, sweeping: "Sweeping", mark: dict[str, Any], consol
         count = min(count, combinations.size(dict(combinations.definitions(plan.config["parameters"]))))
     shown = Shown(sweeping.metric, plan.goal, list(plans.searched(plan)), count)
     try:
-        with interrupts([]), board(console, shown, results.read(sweeping.results)) as told:
+        with stop_signals(console) as stop, board(console, shown, results.read(sweeping.results)) as told:
             if online:
                 sweep_online.run(sweeping, online, count, told)
             else:
-                sweep_local.run(sweeping, count, mark["project"], told)
+                sweep_local.run(sweeping, count, mark["project"], told, stop)
     except (Interrupted, KeyboardInterrupt):
         console.print(f"stopped; what is fitted is kept; to go on: {sweeping.again}")
         return 130

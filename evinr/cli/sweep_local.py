@@ -2,12 +2,12 @@
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from evinr.cli import sweep_session
-from evinr.cli.sweep_run import Sweeping
+from evinr.cli.sweep_run import Interrupted, Sweeping
 from evinr.cli.sweep_table import Board
 from evinr.files import whole
 from evinr.sweeping import engine, results
@@ -16,14 +16,17 @@ SEED = 0
 """Of the search: a file has the same runs wherever it is run."""
 
 
-def run(sweeping: Sweeping, count: int, project: str, board: Board) -> None:
-    """Make runs until there are `count`, or the grid is through. Raises what `sweep_session.one` raises."""
+def run(sweeping: Sweeping, count: int, project: str, board: Board, stop: Sequence[int]) -> None:
+    """Make runs until there are `count`, or the grid is through. Raises Interrupted when there is something in `stop`, and
+    what `sweep_session.one` raises."""
     import wandb
 
     while (number := len(rows := results.read(sweeping.results))) < count:
         values = engine.suggest(sweeping.plan, rows, SEED)
         if values is None:
             return
+        if stop:
+            raise Interrupted
         id = f"{sweeping.id}-{number:03d}"
         _forget(sweeping.out, id)
         os.environ["WANDB_SWEEP_PARAM_PATH"] = str(_config(sweeping.out, number, values).absolute())

@@ -25,7 +25,9 @@ def tell(sweeping: Sweeping, shown: Shown, console: Console) -> None:
         raise InputError(f"{out}: no run was made, W&B had none to give; pass another --out for a new sweep")
     best = results.best_first(rows, shown.goal)
     sources = [recording.source for recording in sweeping.recordings]
-    facts = [("recordings", ", ".join(sources)), ("search", plan.method), ("go on", sweeping.again)]
+    protocol = sweeping.recordings[0].rules.protocol.name
+    facts = [("recordings", ", ".join(sources)), ("scored by", f"{shown.metric}, protocol {protocol}")]
+    facts += [("search", plan.method), ("go on", sweeping.again)]
     if console.is_terminal:  # else there is a line for every run
         console.print(table(rows, shown))
     if best[0].metric is not None:

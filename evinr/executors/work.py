@@ -57,7 +57,8 @@ class Result(NamedTuple):
     """One line; of a failure, or of a want of space."""
     about: dict[str, Any] = {}
     """Of what is done or kept: source, events, seconds_of_recording, width, height, windows, loss, seconds (of the attempt
-    that finished it), peak_mb (of its process meanwhile), evinr (its version), and scores, a mapping."""
+    that finished it), peak_mb (of its process meanwhile), evinr (its version), and of what
+    is scored protocol and scores, a mapping, or unscored, why there are none."""
     again: bool = False
     """Whether another attempt may end better. Not where the user must mend something."""
 
@@ -194,8 +195,13 @@ def _fitted(job: Job, console: Console) -> Result:
         return Result(job.name, "stopped")
     assert given.known is not None  # nothing of a batch comes in live
     about = before.about if before and resume else _numbers(folder, command, given.known.events, begin)
-    scores = {} if rules is None else {"scores": scored.means(folder, held or read(), rules)}
-    about = {name: value for name, value in about.items() if name != "scores"} | scores
+    about = {name: value for name, value in about.items() if name not in ("scores", "protocol", "unscored")}
+    if rules is not None:
+        about["protocol"] = rules.protocol.name
+        try:
+            about["scores"] = scored.means(folder, held or read(), rules)
+        except InputError as error:  # what is fitted is fitted
+            about["unscored"] = str(error)
     record.keep(folder, job.score, about, state)
     return Result(job.name, "done", about=about)
 

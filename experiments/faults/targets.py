@@ -155,7 +155,16 @@ parameters:
 
 
 def _sweep(given: Given, out: Path, _: random.Random) -> list[str]:
-    return ["sweep", str(out / "faults.yaml"), str(given.recording), "--out", str(out / "made"), "--count", "4", "--local"]
+    return [
+        "sweep",
+        str(out / "faults.yaml"),
+        str(given.recording),
+        "--out",
+        str(out / "made"),
+        "--count",
+        "4",
+        "--local",
+    ]
 
 
 def windows(out: Path) -> float:

@@ -22,7 +22,7 @@ from experiments.suite.__main__ import recorded, simulated
 
 WHOLE = replace(DEFAULT, windows="whole")
 CHANGES: dict[str, Mapping[str, Any]] = {
-    "windows": {"smooth": (0.6,), "still": (2.5,), "outlier": (1.0, 4.0), "warm_iterations": (6,)},
+    "windows": {"smooth": (0.6,), "still": (2.5,), "outlier": (0.5, 2.0), "warm_iterations": (6,)},
     "whole": {"basis": (64,), "warmup": (0.4,)},
 }
 """Values beside the default that a sweep of some recordings preferred; in windows, and of the whole span."""
