@@ -442,7 +442,11 @@ def test_scores_can_be_had_later_and_anew(job: Job, data: Path):
     written = (job.command.out / "run/windows/000000.npz").stat().st_mtime_ns
     second = done(scored)
     assert 0 < second.about["scores"]["replay"] < 2  # there are no frames to compare with
-    assert second.about == first.about | {"scores": second.about["scores"]} == (kept(scored) or first).about
+    assert (
+        second.about
+        == first.about | {"scores": second.about["scores"], "protocol": "aligned"}
+        == (kept(scored) or first).about
+    )
     assert (job.command.out / "run/windows/000000.npz").stat().st_mtime_ns == written
     assert kept(scored._replace(score=Scoring(protocol="evreal-2023"))) is None
 

@@ -308,14 +308,15 @@ def test_an_agent_of_wandb_makes_the_runs_that_the_server_asks_for(
 ) -> None:
     with logged_in(monkeypatch, [FIXED | {"smooth": smooth} for smooth in (4.0, 0.5, 4.0)]) as stub:
         environment = of_wandb()
-        rows = swept(GRID, count=2)
+        drawn = GRID.replace("method: grid", "method: random")
+        rows = swept(drawn, count=2)
         assert [row.parameters["smooth"] for row in rows] == [4.0, 0.5]
         assert [row.id for row in rows] == ["run0", "run1"]
         assert "corr" in stub.sweep["config"]
         for row in rows:
             assert stub.summary(row.id)["corr"] == pytest.approx(row.metric)
         begun = stub.asked.count("UpsertSweep")
-        rows = swept(GRID, count=3)
+        rows = swept(drawn, count=3)
         assert [row.parameters["smooth"] for row in rows] == [4.0, 0.5, 4.0]
         assert stub.asked.count("UpsertSweep") == begun == 1, "the same sweep is gone on with"
         assert of_wandb() == environment
