@@ -116,7 +116,8 @@ def video(path: Path, batches: Iterator[np.ndarray], fps: float, done: Callable[
                 odd = [(0, 0), (0, batch.shape[1] % 2), (0, batch.shape[2] % 2)] + [(0, 0)] * (batch.ndim - 3)
                 frames = bytes_of(np.pad(batch, odd, mode="edge"))
                 if stream is None:
-                    stream = opened.enter_context(encoder(partial, *frames.shape[1:3], frames.ndim == 4, fps))
+                    height, width = frames.shape[1:3]
+                    stream = opened.enter_context(encoder(partial, height, width, frames.ndim == 4, fps))
                 stream.write(frames.tobytes())
                 done(len(batch))
             opened.close()
