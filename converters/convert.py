@@ -144,7 +144,8 @@ def _write_pngs(folder: Path, kind: str, frames: Iterator[Frame], origin: int, s
     (folder / kind).mkdir()
     for number, frame in enumerate(frames):
         path = f"{kind}/frame_{number:08d}.png"
-        iio.imwrite(folder / path, frame.image, plugin="pillow", compress_level=1)
+        picture = iio.imwrite("<bytes>", frame.image, plugin="pillow", extension=".png", compress_level=1)
+        (folder / path).write_bytes(picture)  # given a path it prints a traceback where the disk is full
         lines.append((frame.time - origin, path))
         if frame.exposure is not None:
             exposures.append((frame.time - origin, *(time - origin for time in frame.exposure)))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import imageio.v3 as iio
 import numpy as np
-from jaxtyping import Float, Float32, Float64
+from jaxtyping import Float, Float32, Float64, UInt8, UInt16
 
 from converters.pictures import LARGEST_PICTURE
 from evinr.events import InputError
@@ -30,14 +30,19 @@ def pngs(
     folder: Path, times: Float64[np.ndarray, " n"], batches: Iterable[Float[np.ndarray, "k h w *c"]]
 ) -> Iterator[Float[np.ndarray, "k h w *c"]]:
     """Write PNGs of pictures in [0, 1] and `images.txt` with their times, as IJRR has it; yield each batch that is written."""
-    return _listed(folder, ".png", times, batches, lambda path, picture: iio.imwrite(path, bytes_of(picture)))
+    return _listed(folder, ".png", times, batches, lambda path, picture: write_png(path, bytes_of(picture)))
 
 
 def deep_pngs(
     folder: Path, times: Float64[np.ndarray, " n"], batches: Iterable[Float[np.ndarray, "k h w"]]
 ) -> Iterator[Float[np.ndarray, "k h w"]]:
     """The same in 16 bits."""
-    return _listed(folder, ".png", times, batches, lambda path, picture: iio.imwrite(path, sixteen_bits(picture)))
+    return _listed(folder, ".png", times, batches, lambda path, picture: write_png(path, sixteen_bits(picture)))
+
+
+def write_png(path: Path, picture: UInt8[np.ndarray, "h w *c"] | UInt16[np.ndarray, "h w"]) -> None:
+    """By way of memory: imageio, given a path, prints a traceback where the disk is full."""
+    path.write_bytes(iio.imwrite("<bytes>", picture, extension=".png"))
 
 
 def exrs(

@@ -4,9 +4,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import imageio.v3 as iio
-
 from evinr.cli.commands import Fit
+from evinr.cli.frame_files import write_png
 from evinr.files import whole
 from evinr.heads import Head
 from evinr.reconstruction import joined
@@ -29,7 +28,7 @@ def shown(path: Path, command: Fit, height: int, width: int) -> Callable[[Head],
         light = alone.intensity([alone.span.end])
         shown = picture(light, expose(light, command.fit.bayer is not None, command.tone), command.tone)
         with whole(path) as partial:
-            iio.imwrite(partial, bytes_of(shown[0]))
+            write_png(partial, bytes_of(shown[0]))
         before = time.monotonic()
 
     return show
