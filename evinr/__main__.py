@@ -184,7 +184,7 @@ _ABOUT = "Event-camera recordings to continuous-time intensity video, by fitting
 
 
 def _say(message: str, code: int) -> int:
-    print(f"evinr: {message}", file=sys.stderr)
+    print(f"evinr: {' '.join(message.splitlines())}", file=sys.stderr)  # HDF5 says things over several lines
     return code
 
 

@@ -241,6 +241,16 @@ def test_a_video_that_was_cut_short_is_noticed(tmp_path: Path):
         assert not list(tmp_path.iterdir())
 
 
+def test_whatever_a_library_says_is_told_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    def failing(_: object) -> None:
+        raise OSError("Unable to create file (file write failed: time = today\n, errno = 28)")
+
+    monkeypatch.setattr("evinr.cli.info.run", failing)
+    assert "time = today , errno = 28" in refused(capsys, "info", "demo")
+
+
 def test_overwrite_takes_runs_only(recording: Path, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     """Never a folder that somebody else made, and never the one that holds the recording."""
     mine = tmp_path / "scene"
