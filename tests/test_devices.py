@@ -79,7 +79,7 @@ def test_windows_agree_with_those_of_one_device(tmp_path: Path):
     found = np.load(tmp_path / "values.npz")
     for name, case in CASES.items():
         one, every = found[f"one {name}"], found[f"all {name}"]
-        assert one.shape == (11, 9, 1, *case.size) and np.abs(one).max() > 1
+        assert one.shape == (11, 9, 1, *case.size) and np.abs(one).max() > 0.5
         atol = 1e-10 if case.config.precision == "float64" else 2e-3  # stored as float16
         np.testing.assert_allclose(every, one, rtol=0, atol=atol)
 

@@ -107,7 +107,7 @@ def test_every_option_of_a_fit_can_be_swept(name: str):
     """Flat or nested, to a value that is not the default."""
     others = {
         "bayer": "rggb", "supervision": "midpoints", "colour": "planes", "variation": "anisotropic", "precision": "float64",
-        "knots": 16, "decay": "constant", "warmup": 0.5,
+        "knots": 16, "decay": "constant", "warmup": 0.5, "outlier": 3.0,
     }  # fmt: skip
     default = getattr(FitConfig(), name)
     other = others[name] if name in others else not default if isinstance(default, bool) else default + 3
