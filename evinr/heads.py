@@ -149,7 +149,7 @@ def save(folder: Path, number: int, heads: Sequence[Head], overlap: int, revised
         _write(path, at, head)
         about = f"{at:9d} {at < number:d} {first + len(new) - at - 1:3d} {path.stat().st_size:13d}"
         lines.append(about + "".join(f" {seconds:25.17e}" for seconds in place(head, overlap)) + "\n")
-    with named(folder / INDEX), open(folder / INDEX, "ab" if first else "wb") as index:
+    with named(folder / INDEX), open(folder / INDEX, "ab" if number else "wb") as index:
         index.write("".join(lines).encode())
     if revised is not None:
         (folder / _name(first, False)).unlink(missing_ok=True)

@@ -164,6 +164,15 @@ def test_windows_that_belong_together_appear_together(tmp_path: Path, monkeypatc
     assert sorted(path.name for path in tmp_path.iterdir()) == ["000000.npz", "000001.npz", heads.INDEX]
 
 
+def test_lines_of_the_index_are_only_added(tmp_path: Path):
+    """Also by the window that revises the first one: an index that is emptied for a moment has lost all windows."""
+    index = written(tmp_path, WINDOWS[:1]) / heads.INDEX
+    for number in (1, 2, 3):
+        before = index.read_bytes()
+        heads.save(tmp_path, number, WINDOWS[number : number + 1], CONFIG.overlap, WINDOWS[number - 1])
+        assert index.read_bytes().startswith(before) and heads.done(tmp_path) == number + 1
+
+
 @pytest.mark.parametrize("missing", [1, heads.LINE, heads.LINE + 1, 3 * heads.LINE - 1])
 def test_lines_that_belong_together_count_together(tmp_path: Path, missing: int):
     """Killed while the index was written."""
