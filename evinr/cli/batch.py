@@ -1,13 +1,12 @@
 """`evinr batch`: a fit for every recording of a dataset."""
 
 import json
-import os
 import shlex
 import time
 from collections import Counter, deque
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from evinr.cli import batch_list, batch_table
+from evinr.cli.commands import complete
 from evinr.cli.many_commands import Batch
 from evinr.cli.running import stop_signals
 from evinr.events import InputError
@@ -43,13 +43,13 @@ def run(command: Batch, argv: Sequence[str]) -> int:
     """
     console = Console(highlight=False, soft_wrap=True, markup=False)
     found = batch_list.found(command.sources, command.out)
+    entries = batch_list.shard(found.entries, command.shard)
     if found.passed_over:
         some = ", ".join(map(str, found.passed_over[:20]))
         console.print(f"not taken for recordings: {some}{', ...' if len(found.passed_over) > 20 else ''}")
-    batch_list.shard(found.entries, command.shard)  # which may be none, before anything is made
     batch_table.begin(command.out, _options(command), command.overwrite)
-    entries = batch_list.shard(batch_table.named(command.out, found.entries), command.shard)
-    jobs = [_job(command, argv, entry) for entry in entries]
+    names = batch_table.names(command.out, found.entries)
+    jobs = [_job(command, argv, entry._replace(name=names[entry.source])) for entry in entries]
     before = {job.name: result for job in jobs if (result := kept(job))}
     for name in before:
         batch_table.succeeded(command.out, name)
@@ -66,10 +66,7 @@ def run(command: Batch, argv: Sequence[str]) -> int:
 
 def _job(command: Batch, argv: Sequence[str], entry: batch_list.Entry) -> Job:
     log = command.out / batch_table.LOGS / f"{entry.name}.log"
-    score = command.scoring if command.score else None
-    weights = os.environ.get("EVINR_LPIPS_WEIGHTS")
-    if score and weights and score.lpips is None and score.protocol != "hdr":
-        score = replace(score, lpips=Path(weights))  # part of what makes scores the same, also on other machines
+    score = complete(command.scoring) if command.score else None
     return Job(entry.name, command.one(entry.source, entry.name), tuple(argv), log, score)
 
 
@@ -125,11 +122,8 @@ def _worked(command: Batch, console: Console, jobs: Sequence[Job], before: int) 
                 _record(command.out, job, result)
                 full = result.error if result.state == "stopped" and result.error else full
                 bar.advance(task, sizes[job.name])
-                left = (
-                    ""
-                    if stop
-                    else remaining(time.monotonic() - begin, sum(map(sizes.__getitem__, results)), sum(sizes.values()))
-                )
+                worked = sum(map(sizes.__getitem__, results))
+                left = "" if stop else remaining(time.monotonic() - begin, worked, sum(sizes.values()))
                 bar.console.print(f"[{len(results)}/{len(jobs)}] {job.name}: {_said(result)}{left}")
     return Ends(results, bool(stop), full)
 

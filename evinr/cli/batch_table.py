@@ -55,23 +55,23 @@ def begin(out: Path, options: Mapping[str, Any], overwrite: bool) -> None:
         (out / LOGS).mkdir(exist_ok=True)
 
 
-def named(out: Path, entries: Sequence[Entry]) -> list[Entry]:
-    """The same, under the names that they have had: a dataset may grow by recordings that are called like others."""
+def names(out: Path, entries: Sequence[Entry]) -> dict[str, str]:
+    """What the run of each source is called: as it was before, as a dataset may grow by recordings that are called alike."""
     with _alone(out):
         mark = _before(out / MARK)
         paths = [os.path.abspath(entry.source) for entry in entries]
-        names = {path: name for path, name in mark["names"].items() if path in paths or os.path.lexists(path)}
-        taken = {name.casefold() for name in names.values()}
+        found = {path: name for path, name in mark["names"].items() if path in paths or os.path.lexists(path)}
+        taken = {name.casefold() for name in found.values()}
         for path, entry in zip(paths, entries, strict=True):
-            if path not in names:
+            if path not in found:
                 name = entry.name
                 while name.casefold() in taken:
                     name += "_"
-                names[path] = name
+                found[path] = name
                 taken.add(name.casefold())
-        if names != mark["names"]:
-            write_json(out / MARK, mark | {"names": names})
-    return [entry._replace(name=names[path]) for path, entry in zip(paths, entries, strict=True)]
+        if found != mark["names"]:
+            write_json(out / MARK, mark | {"names": found})
+    return {entry.source: found[path] for path, entry in zip(paths, entries, strict=True)}
 
 
 def failed(out: Path, name: str, source: str, error: str) -> None:

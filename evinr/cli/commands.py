@@ -1,6 +1,7 @@
 """What each command can be told. Imports neither JAX nor imageio, so that `--help` answers at once."""
 
-from dataclasses import dataclass, field
+import os
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -237,6 +238,18 @@ class Scoring:
     """Histogram equalisation of both pictures, as EVREAL offers; unset, the protocol's, which is none."""
     lpips: Path | None = None
     """LPIPS weights (.safetensors, see `evinr weights convert`); unset, the file that EVINR_LPIPS_WEIGHTS names, or none."""
+
+
+LPIPS_WEIGHTS = "EVINR_LPIPS_WEIGHTS"
+"""Variable of the environment: the weights where none are named."""
+
+
+def complete(scoring: Scoring) -> Scoring:
+    """With the environment's weights of LPIPS where it names none and compares pictures: part of what makes scores the same."""
+    weights = os.environ.get(LPIPS_WEIGHTS)
+    if scoring.lpips is not None or scoring.protocol == "hdr" or not weights:
+        return scoring
+    return replace(scoring, lpips=Path(weights))
 
 
 @dataclass(frozen=True)

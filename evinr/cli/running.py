@@ -64,25 +64,6 @@ def stop_signals(console: Console, then: Callable[[], object] = bool) -> Iterato
 
 
 @contextmanager
-def interrupts(seen: list[int]) -> Iterator[None]:
-    """Ctrl-C and SIGTERM alike raise KeyboardInterrupt, and are noted; what goes on inside may see them otherwise."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def note(number: int, _: object) -> None:
-        seen.append(number)
-        raise KeyboardInterrupt
-
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-@contextmanager
 def logs(command: Fit, folder: Path, about: dict[str, Any], watch: Log) -> Iterator[Log]:
     """Where steps are logged to: `watch`, and Weights & Biases if asked."""
     if not command.wandb:

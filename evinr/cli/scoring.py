@@ -14,7 +14,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from evinr.cli.commands import Scoring
+from evinr.cli.commands import LPIPS_WEIGHTS, Scoring, complete
 from evinr.cli.prediction_files import Given
 from evinr.cli.source import Source
 from evinr.cuts import TABLES, Cut, cut, sequence
@@ -48,11 +48,11 @@ def rules(scoring: Scoring, recording: str) -> Rules:
     if scoring.equalisation is not None and scoring.equalisation != protocol.equalisation:
         name = f"{protocol.name}, but for equalisation"
         protocol = replace(protocol, name=name, equalisation=scoring.equalisation)
-    weights = None if protocol.light else scoring.lpips or os.environ.get("EVINR_LPIPS_WEIGHTS")
+    weights = complete(scoring).lpips
     try:
-        lpips = load(Path(weights)) if weights else None
+        lpips = load(weights) if weights else None
     except InputError as error:
-        raise InputError(str(error) if scoring.lpips else f"EVINR_LPIPS_WEIGHTS: {error}") from None
+        raise InputError(str(error) if scoring.lpips else f"{LPIPS_WEIGHTS}: {error}") from None
     name = scoring.sequence or recording
     if scoring.sequence is not None and sequence(scoring.sequence) is None:
         known = ", ".join(dict.fromkeys(name for table in TABLES.values() for name in table))

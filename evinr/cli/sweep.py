@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from evinr.cli import batch_list, sweep_begun
-from evinr.cli.commands import PRESETS
+from evinr.cli.commands import PRESETS, complete
 from evinr.cli.many_commands import Sweep
 from evinr.cli.sweep_table import Shown, board
 from evinr.events import InputError
@@ -47,7 +47,7 @@ def run(command: Sweep, argv: Sequence[str]) -> int:
         "evinr": version("evinr"),
         "sweep": plan.config,
         "recordings": {recording.source: recording.given.about["sha256"] for recording in recordings},
-        "scoring": {name: value and str(value) for name, value in asdict(command.scoring).items()},
+        "scoring": {name: value and str(value) for name, value in asdict(complete(command.scoring)).items()},
         "project": command.project or plan.config.get("project", "evinr"),
     }
     with parents(out / sweep_begun.MARK), sweep_begun.held(out):

@@ -1,12 +1,14 @@
 """A sweep on W&B's server: it says what is next to an agent in this process."""
 
 import os
-from contextlib import redirect_stderr, redirect_stdout
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from io import StringIO
 from typing import Any, NamedTuple
 
 from evinr.cli import sweep_session
-from evinr.cli.running import interrupts
 from evinr.cli.sweep_run import Interrupted, Sweeping
 from evinr.cli.sweep_table import Board
 from evinr.events import InputError
@@ -82,7 +84,7 @@ def run(sweeping: Sweeping, online: str, count: int, board: Board) -> None:
             raise
 
     log = (sweeping.out / "logs" / "agent.log").open("a")
-    with log, redirect_stderr(log), interrupts(interrupted):  # an agent prints the tracebacks of what it runs
+    with log, redirect_stderr(log), _interrupts(interrupted):  # an agent prints the tracebacks of what it runs
         wandb.agent(online, function=one, count=left, max_consecutive_failed_runs=1)
     if interrupted:
         raise Interrupted
@@ -90,6 +92,25 @@ def run(sweeping: Sweeping, online: str, count: int, board: Board) -> None:
         if isinstance(error, wandb.Error):
             raise InputError(f"W&B: {_first_line(error)}; what is done is kept, the same command goes on") from None
         raise error
+
+
+@contextmanager
+def _interrupts(seen: list[int]) -> Iterator[None]:
+    """Signals that stop the agent, noted in the main thread, where it waits."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def note(number: int, _: object) -> None:
+        seen.append(number)
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _first_line(error: Exception) -> str:
